@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The Linux calls that the standard library lacks: prctl, capset, seccomp and Landlock, through ctypes. Policy is elsewhere."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_DUMPABLE = 4
+_PR_SET_SECCOMP = 22
+_PR_SET_CHILD_SUBREAPER = 36
+_PR_SET_NO_NEW_PRIVS = 38
+_SECCOMP_MODE_FILTER = 2
+_CAPABILITY_VERSION_3 = 0x20080522
+# Landlock's numbers are the same on every architecture.
+_LANDLOCK_CREATE_RULESET, _LANDLOCK_ADD_RULE, _LANDLOCK_RESTRICT_SELF = 444, 445, 446
+_LANDLOCK_RULE_PATH_BENEATH = 1
+_EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR = 1 << 0, 1 << 1, 1 << 2, 1 << 3
+
+
+def _check(result: int, call: str) -> int:
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{call}: {os.strerror(number)}")
+    return result
+
+
+def _prctl(option: int, value: int, pointer: object = None) -> None:
+    # Every argument is passed as a full word: the kernel insists on zeros in the unused ones.
+    rest = ctypes.c_ulong(0) if pointer is None else pointer
+    zero = ctypes.c_ulong(0)
+    _check(_libc.prctl(option, ctypes.c_ulong(value), rest, zero, zero), f"prctl({option})")
+
+
+def no_new_privs() -> None:
+    """No exec of this process or its children can gain privileges; also the condition for seccomp and Landlock."""
+    _prctl(_PR_SET_NO_NEW_PRIVS, 1)
+
+
+def become_subreaper() -> None:
+    """Orphaned descendants become our children, however they detached themselves."""
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def set_dumpable(dumpable: bool) -> None:
+    """Whether processes of the same user may ptrace this one, or read its memory."""
+    _prctl(_PR_SET_DUMPABLE, int(dumpable))
+
+
+def die_with_parent(signal_number: int) -> None:
+    """The kernel sends this process `signal_number` when its parent dies."""
+    _prctl(_PR_SET_PDEATHSIG, signal_number)
+
+
+def drop_capabilities() -> None:
+    """Even as root: no capability, so no raised limits, and no look into processes that have more."""
+
+    class Header(ctypes.Structure):
+        _fields_ = (("version", ctypes.c_uint32), ("pid", ctypes.c_int))
+
+    data = (ctypes.c_uint32 * 6)()
+    header = Header(_CAPABILITY_VERSION_3, 0)
+    _check(_libc.capset(ctypes.byref(header), ctypes.byref(data)), "capset")
+
+
+class SeccompFilter:
+    """A compiled BPF program, prepared once and installed in every child."""
+
+    class _Program(ctypes.Structure):
+        _fields_ = (("length", ctypes.c_ushort), ("code", ctypes.c_char_p))
+
+    def __init__(self, bpf: bytes):
+        self._program = self._Program(len(bpf) // 8, bpf)
+
+    def install(self) -> None:
+        """Binds this process for good."""
+        _prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.byref(self._program))
+
+
+def landlock_abi() -> int:
+    """The kernel's Landlock version; 0 where there is none."""
+    version = _libc.syscall(_LANDLOCK_CREATE_RULESET, None, ctypes.c_size_t(0), ctypes.c_uint32(1))
+    return max(version, 0)
+
+
+class LandlockRules:
+    """A rule set that lets files beneath some paths be read, and nothing else of the file system, TCP or foreign processes be touched."""
+
+    class _Attributes(ctypes.Structure):
+        _fields_ = (("files", ctypes.c_uint64), ("network", ctypes.c_uint64), ("scoped", ctypes.c_uint64))
+
+    class _Beneath(ctypes.Structure):
+        _pack_ = 1
+        _fields_ = (("allowed", ctypes.c_uint64), ("parent_fd", ctypes.c_int32))
+
+    def __init__(self, abi: int, readable: list[str], writable: list[str]):
+        files = (1 << 13) - 1
+        for since, bit in ((2, 13), (3, 14), (5, 15)):
+            files |= (1 << bit) if abi >= since else 0
+        attributes = self._Attributes(files, 0b11 if abi >= 4 else 0, 0b11 if abi >= 6 else 0)
+        # Old kernels refuse a structure with fields they do not know.
+        size = 24 if abi >= 6 else 16 if abi >= 4 else 8
+        create = _libc.syscall(
+            _LANDLOCK_CREATE_RULESET, ctypes.byref(attributes), ctypes.c_size_t(size), ctypes.c_uint32(0)
+        )
+        self.fd = _check(create, "landlock_create_ruleset")
+        for path in readable:
+            self._allow(path, _READ_FILE | _READ_DIR | _EXECUTE)
+        for path in writable:
+            self._allow(path, _READ_FILE | _WRITE_FILE)
+
+    def _allow(self, path: str, access: int) -> None:
+        if not os.path.exists(path):
+            return
+        if not os.path.isdir(path):
+            access &= ~_READ_DIR
+        parent = os.open(path, os.O_PATH | os.O_CLOEXEC)
+        rule = self._Beneath(access, parent)
+        added = _libc.syscall(
+            _LANDLOCK_ADD_RULE, self.fd, _LANDLOCK_RULE_PATH_BENEATH, ctypes.byref(rule), ctypes.c_uint32(0)
+        )
+        os.close(parent)
+        _check(added, f"landlock_add_rule({path})")
+
+    def restrict(self) -> None:
+        """Binds this thread, and those it starts, for good."""
+        _check(_libc.syscall(_LANDLOCK_RESTRICT_SELF, self.fd, ctypes.c_uint32(0)), "landlock_restrict_self")

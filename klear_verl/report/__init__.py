@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pictures of runs and evaluations: one HTML file that needs no network, and one PNG for a README.
+
+sources.py      finds what a directory holds (training runs, evaluations, quickstarts)
+schema.py       the JSON files that other commands write, as far as the report reads them
+metrics.py      verl's metrics.jsonl, as one series per metric
+curves.py       several seeds of one recipe as one curve with a band
+style.py        colours, fonts, and a figure as inline SVG
+charts.py       the training pictures
+held_out.py     the evaluation pictures
+tables.py       the tables
+page.py         the sections of the page; templates/page.html.j2: their looks
+overview.py     the README picture
+report_cli.py   `klear report`
+
+It reads files and nothing else: no verl, no ray, no torch. matplotlib and jinja2 come with
+`pip install klear-verl[report]`.
+"""

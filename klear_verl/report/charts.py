@@ -1,0 +1,280 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The pictures of training: one function per question a person asks of a run. None is drawn without its metric."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+from klear_verl.report.curves import Curve, Stage, band, smooth
+from klear_verl.report.metrics import Metrics
+from klear_verl.report.sources import TrainingRun
+from klear_verl.report.style import ALARM, PALETTE, Chart, figure, legend_above, looks, to_svg
+
+SMOOTH_FROM, WINDOW = 12, 5
+
+
+@dataclass(frozen=True)
+class Line:
+    """One metric of a chart: the first of `names` that a run logged (or `compute`d of several), times `scale`."""
+
+    label: str
+    names: tuple[str, ...] = ()
+    scale: float = 1.0
+    colour: str | None = None
+    compute: Callable[[Metrics], dict[int, float]] | None = None
+
+    def pick(self, run: TrainingRun) -> dict[int, float]:
+        """The series of a run."""
+        series = self.compute(run.metrics) if self.compute else run.metrics.get(*self.names)
+        return {step: value * self.scale for step, value in series.items()}
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One pair of axes: its y label with the unit, and what is drawn."""
+
+    ylabel: str
+    lines: tuple[Line, ...]
+    from_zero: bool = False
+
+
+def chart(stage: Stage, title: str, reading: str, panels: Sequence[Panel]) -> Chart | None:
+    """Panels over a shared step axis; those without data are left out. None if nothing is left."""
+    drawn = [(panel, curves) for panel in panels if (curves := _curves(stage, panel))]
+    if not drawn:
+        return None
+    with looks():
+        fig, axes = figure(len(drawn))
+        for ax, (panel, curves) in zip(axes, drawn, strict=True):
+            for curve, colour, dash in curves:
+                draw_curve(ax, curve, colour, dash)
+            if len(curves) > 1 or curves[0][0].seeds > 1:
+                legend_above(ax, 2 if max(len(curve.label) for curve, _, _ in curves) > 14 else 3)
+            ax.set_ylabel(panel.ylabel)
+            if panel.from_zero:
+                ax.set_ylim(bottom=0)
+        step_axis(axes[-1])
+        if any(_smoothed(curve) for _, curves in drawn for curve, _, _ in curves):
+            reading += f" Thin: as logged; bold: mean of {WINDOW} steps."
+        if any(curve.seeds > 1 for _, curves in drawn for curve, _, _ in curves):
+            reading += " Shaded: lowest to highest seed."
+        return Chart(title, reading, to_svg(fig, f"{stage.title}: {title}", slug(f"{stage.recipe}-{title}")))
+
+
+def _curves(stage: Stage, panel: Panel) -> list[tuple[Curve, str, str]]:
+    found = []
+    several = len(stage.lines) > 1
+    for number, line in enumerate(panel.lines):
+        for place, curve in enumerate(stage.curves(line.pick)):
+            parts = [line.label if len(panel.lines) > 1 else "", curve.label if several or curve.seeds > 1 else ""]
+            label = ", ".join(part for part in parts if part) or line.label
+            # One run per colour when runs are compared, and the metrics by dashes; else a colour per metric.
+            colour = PALETTE[place % len(PALETTE)] if several else line.colour or PALETTE[number % len(PALETTE)]
+            dash = ("-", "--", ":", "-.")[number % 4] if several else "-"
+            found.append((Curve(label, curve.steps, curve.mean, curve.low, curve.high, curve.seeds), colour, dash))
+    return found
+
+
+def _smoothed(curve: Curve) -> bool:
+    return len(curve.steps) >= SMOOTH_FROM
+
+
+def draw_curve(ax: Axes, curve: Curve, colour: str, dash: str = "-") -> None:
+    """A curve with its band; the bold line is a moving average from `SMOOTH_FROM` steps on."""
+    if curve.seeds > 1:
+        ax.fill_between(curve.steps, curve.low, curve.high, color=colour, alpha=0.16, linewidth=0)
+    if _smoothed(curve):
+        ax.plot(curve.steps, curve.mean, color=colour, alpha=0.35, linewidth=0.9)
+        ax.plot(curve.steps, smooth(curve.mean, WINDOW), dash, color=colour, label=curve.label)
+    else:
+        ax.plot(curve.steps, curve.mean, dash, color=colour, label=curve.label, marker="o", markersize=3)
+
+
+def step_axis(ax: Axes) -> None:
+    """A step axis with whole numbers."""
+    ax.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
+    ax.set_xlabel("training step")
+
+
+def slug(text: str) -> str:
+    """`text` as an id."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+
+
+def percent(label: str, name: str, colour: str | None = None) -> Line:
+    """A fraction, drawn in percent."""
+    return Line(label, (name,), 100.0, colour)
+
+
+def reward(stage: Stage) -> Chart | None:
+    """Mean reward per step."""
+    line = Line("reward", ("critic/score/mean", "critic/rewards/mean"))
+    text = "Mean score of all responses sampled at a step: rising means that more of them earn their reward."
+    return chart(stage, "Reward", text, [Panel("mean reward (score units)", (line,))])
+
+
+def correctness(stage: Stage) -> Chart | None:
+    """Share of sampled responses that are right, and of tests passed."""
+    lines = [percent("entirely correct", "klear/acc")]
+    # Where there are no tests (math), the pass rate repeats the accuracy.
+    if any(run.metrics.get("klear/pass_rate") != run.metrics.get("klear/acc") for run in stage.runs):
+        lines.append(percent("tests passed", "klear/pass_rate"))
+    text = "Share of sampled responses whose answer is entirely correct, and (for code) of tests passed."
+    return chart(stage, "Correct responses", text, [Panel("share (%)", tuple(lines), from_zero=True)])
+
+
+def validation(stage: Stage) -> Chart | None:
+    """verl's own validation during the run."""
+    names = sorted({n for run in stage.runs for n in run.metrics.with_prefix("val-core/") if "/mean@" in n})
+    lines = tuple(Line(name, (f"val-core/{name}",)) for name in names)
+    text = "verl's validation score on rows that are not trained on; higher is better."
+    return chart(stage, "Validation during training", text, [Panel("score", lines)])
+
+
+# As algorithm/clip_regions.py names them. The first two are those whose gradient plain clipping drops.
+_REGIONS = {
+    "below_neg": ("ratio low, advantage < 0", PALETTE[0]),
+    "above_pos": ("ratio high, advantage > 0", PALETTE[1]),
+    "below_pos": ("ratio low, advantage > 0", PALETTE[5]),
+    "above_neg": ("ratio high, advantage < 0", PALETTE[4]),
+}
+
+
+def clip_regions(stage: Stage) -> Chart | None:
+    """Share of tokens outside the clip range, by region, and of the gradient they carry."""
+
+    def panel(label: str, metric: str) -> Panel:
+        lines = [percent(words, f"actor/gppo/{metric}_{name}", colour=c) for name, (words, c) in _REGIONS.items()]
+        return Panel(label, tuple(lines), from_zero=True)
+
+    text = (
+        "Tokens outside the clip range (above) and the share of the gradient they carry (below). "
+        "Plain clipping drops the gradient of the two darker lines; GPPO keeps it, bounded."
+    )
+    panels = [panel("tokens (%)", "frac"), panel("gradient (%)", "grad_share")]
+    return chart(stage, "Clip regions", text, panels)
+
+
+def clipped_entropy(stage: Stage) -> Chart | None:
+    """Entropy of the tokens that clip-higher would drop, against the rest: the paper's claim, checked."""
+
+    def mean_entropy(metrics: Metrics, mass: str, share: Callable[[float], float]) -> dict[int, float]:
+        masses, above = metrics.get(f"actor/gppo/entropy_mass_{mass}"), metrics.get("actor/gppo/frac_above_pos")
+        return {step: masses[step] / share(above[step]) for step in masses if share(above.get(step, 0.0)) > 0}
+
+    lines = (
+        Line(
+            "ratio high, advantage > 0", compute=lambda m: mean_entropy(m, "above_pos", lambda x: x), colour=PALETTE[1]
+        ),
+        Line("all other tokens", compute=lambda m: mean_entropy(m, "rest", lambda x: 1 - x), colour=PALETTE[6]),
+    )
+    text = "Mean entropy of the tokens clipped high and of the rest: GPPO's premise is that the former lie higher."
+    return chart(stage, "Entropy of clipped tokens", text, [Panel("entropy (nats)", lines, from_zero=True)])
+
+
+def policy(stage: Stage) -> Chart | None:
+    """Gradient norm, entropy and KL: is the optimisation healthy?"""
+    panels = [
+        Panel("gradient norm", (Line("gradient norm", ("actor/grad_norm",)),), from_zero=True),
+        Panel("entropy (nats)", (Line("entropy", ("actor/entropy", "actor/entropy_loss"), colour=PALETTE[2]),)),
+        Panel("KL (nats)", (Line("KL to the old policy", ("actor/ppo_kl",), colour=PALETTE[3]),)),
+    ]
+    text = "Spikes of the gradient norm mean unstable steps; entropy near 0 means that the policy no longer explores."
+    return chart(stage, "Gradient norm, entropy and KL", text, panels)
+
+
+def lengths(stage: Stage) -> Chart | None:
+    """Response length, and how many were cut off."""
+    panels = [
+        Panel("mean length (tokens)", (Line("mean length", ("response_length/mean",)),), from_zero=True),
+        Panel("cut off (%)", (percent("cut off", "response_length/clip_ratio", colour=PALETTE[1]),), from_zero=True),
+    ]
+    text = "Mean response length, and the share cut off by the length limit: a cut-off response has no answer."
+    return chart(stage, "Response length and truncation", text, panels)
+
+
+def scoring(stage: Stage) -> Chart | None:
+    """Responses without a usable answer, and responses that our own machinery failed to score."""
+    lines = (
+        Line("malformed", ("klear/malformed",)),
+        Line("ungraded", ("klear/ungraded",), colour=ALARM),
+        Line("lost", ("klear/lost_rollouts",), colour=PALETTE[4]),
+    )
+    text = (
+        "Malformed: no usable answer, the model's doing. Ungraded (could not be scored) and lost (generating or scoring "
+        "raised an error) are faults of the machinery: both must stay at 0."
+    )
+    panels = [Panel("responses per step", lines, from_zero=True)]
+    return chart(stage, "Malformed, ungraded and lost responses", text, panels)
+
+
+def sft_loss(stage: Stage) -> Chart | None:
+    """Loss of SFT, with learning rate and gradient norm."""
+    loss = (Line("training", ("train/loss",)), Line("validation", ("val/loss",)))
+    panels = [
+        Panel("loss (nats per token)", loss),
+        Panel("learning rate", (Line("learning rate", ("train/lr",), colour=PALETTE[4]),), from_zero=True),
+        Panel("gradient norm", (Line("gradient norm", ("train/grad_norm",), colour=PALETTE[2]),), from_zero=True),
+    ]
+    text = "Falling: the model imitates the solutions better. A validation loss that rises again means overfitting."
+    return chart(stage, "Loss", text, panels)
+
+
+# What verl's v1 trainer times (timing_s/…); all but validation lie inside timing_s/step.
+_TIMES = {
+    "gen": "generation",
+    "reward": "rewards (exposed)",
+    "old_log_prob": "old log-probs",
+    "ref": "reference log-probs",
+    "values": "values",
+    "adv": "advantages",
+    "update_critic": "critic update",
+    "update_actor": "actor update",
+    "update_weights": "weight sync",
+    "save_checkpoint": "checkpoint",
+}
+
+
+def step_time(stage: Stage) -> Chart | None:
+    """Where the seconds of a step go, stacked; mean over all runs of the stage."""
+
+    def mean_of(name: str) -> Curve | None:
+        return band(name, [run.metrics.get(f"timing_s/{name}") for run in stage.runs])
+
+    whole = mean_of("step")
+    if whole is None:
+        return None
+
+    def on_steps(curve: Curve) -> NDArray[np.float64]:
+        seconds = dict(zip(curve.steps, curve.mean, strict=True))
+        return np.array([seconds.get(step, 0.0) for step in whole.steps])
+
+    layers = {label: on_steps(curve) for name, label in _TIMES.items() if (curve := mean_of(name))}
+    layers["other"] = np.clip(whole.mean - sum(layers.values(), np.zeros_like(whole.mean)), 0, None)
+    if outside := mean_of("testing"):
+        layers["validation"] = on_steps(outside)
+    layers = {label: seconds for label, seconds in layers.items() if seconds.sum() > 0.005 * whole.mean.sum()}
+    with looks():
+        fig, (ax,) = figure(height=3.2)
+        base = np.zeros_like(whole.mean)
+        width = 0.85 * float(np.diff(whole.steps).min()) if len(whole.steps) > 1 else 0.85
+        for colour, (label, seconds) in zip(PALETTE, layers.items(), strict=False):
+            share = f"{label} {100 * seconds.sum() / sum(s.sum() for s in layers.values()):.0f} %"
+            ax.bar(whole.steps, seconds, width, bottom=base, color=colour, label=share, linewidth=0)
+            base = base + seconds
+        ax.set_ylabel("time per step (s)")
+        step_axis(ax)
+        legend_above(ax, 3)
+        text = "Each bar is one step, split by what the time went into (percentages: share of the whole run)."
+        return Chart("Step time", text, to_svg(fig, f"{stage.title}: step time", slug(f"{stage.recipe}-time")))
+
+
+SFT_CHARTS = (sft_loss,)
+RL_CHARTS = (reward, correctness, validation, scoring, clip_regions, lengths, policy, step_time, clipped_entropy)

@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The pictures of evaluations: one benchmark each, models or pipeline stages in order, with 95 % intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from klear_verl.report.charts import slug
+from klear_verl.report.schema import BenchmarkResult
+from klear_verl.report.sources import Evaluation
+from klear_verl.report.style import INK, PALETTE, Chart, figure, legend_above, looks, to_svg
+
+STAGES = {
+    "before_sft": "before SFT",
+    "after_sft": "after SFT",
+    "after_math_rl": "after math RL",
+    "after_code_rl": "after code RL",
+}
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """All results on one benchmark: model → one result per evaluation (several seeds give several)."""
+
+    name: str
+    by_model: dict[str, list[BenchmarkResult]]
+
+    @property
+    def models(self) -> list[str]:
+        """Pipeline stages in their order, then other models in the order of the files."""
+        order = list(STAGES)
+        return sorted(self.by_model, key=lambda model: order.index(model) if model in order else len(order))
+
+    @property
+    def is_pipeline(self) -> bool:
+        """Whether the models are the stages of one pipeline, so that a line from one to the next means something."""
+        return len(self.by_model) > 1 and all(model in STAGES for model in self.by_model)
+
+    @property
+    def metric(self) -> str:
+        """`avg@n`, with n where it is known and the same everywhere."""
+        counts = {result.n for results in self.by_model.values() for result in results}
+        n = counts.pop() if len(counts) == 1 else None
+        return f"avg@{n}" if n else "avg@n"
+
+    def mean(self, model: str) -> float:
+        """avg@n in percent, mean over evaluations."""
+        return float(np.mean(self.points(model)))
+
+    def points(self, model: str) -> list[float]:
+        """avg@n in percent of each evaluation."""
+        return [100 * result.avg_at_n for result in self.by_model[model] if result.avg_at_n is not None]
+
+    def pass_rate(self, model: str) -> float | None:
+        """Tests passed in percent, mean over evaluations; None for benchmarks without tests."""
+        rates = [100 * result.pass_rate for result in self.by_model[model] if result.pass_rate is not None]
+        return float(np.mean(rates)) if rates else None
+
+
+def benchmarks(evaluations: Sequence[Evaluation]) -> list[Benchmark]:
+    """The results of all evaluations by benchmark, in the order of the files; those with nothing graded are left out."""
+    found: dict[str, dict[str, list[BenchmarkResult]]] = {}
+    for evaluation in evaluations:
+        for model, results in evaluation.results.items():
+            for name, result in results.items():
+                if result.avg_at_n is not None:
+                    found.setdefault(name, {}).setdefault(model, []).append(result)
+    return [Benchmark(name, by_model) for name, by_model in found.items()]
+
+
+def accuracy(benchmark: Benchmark) -> Chart:
+    """avg@n of every model on one benchmark."""
+    several = max(len(results) for results in benchmark.by_model.values()) > 1
+    with looks():
+        fig, (ax,) = figure(height=3.1)
+        draw_accuracy(ax, benchmark)
+        svg = to_svg(fig, f"Held-out accuracy on {benchmark.name}", slug(f"held-out-{benchmark.name}"))
+    problems = next((r.problems for results in benchmark.by_model.values() for r in results if r.problems), None)
+    size = f"{problems} held-out problems" if problems else "held-out problems"
+    reading = f"Share of correct answers ({benchmark.metric}) on {size}."
+    if several:
+        reading += " Small dots are single seeds, the large one their mean."
+    elif any(result.avg_at_n_ci95 for results in benchmark.by_model.values() for result in results):
+        reading += " Bars are 95 % intervals: where two don't overlap, chance hardly explains the difference."
+    return Chart(benchmark.name, reading, svg)
+
+
+_LABEL: dict[str, Any] = {
+    "textcoords": "offset points",
+    "color": INK,
+    "fontweight": "bold",
+    "bbox": {"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 0.5},
+    "zorder": 5,
+}
+
+
+def draw_accuracy(ax: Axes, benchmark: Benchmark) -> None:
+    """Dots with intervals on `ax`; the pass rate of code benchmarks as hollow squares."""
+    models = benchmark.models
+    places = np.arange(len(models), dtype=float)
+    rates = [benchmark.pass_rate(model) for model in models]
+    shift = 0.13 if any(rate is not None for rate in rates) else 0.0
+    line = "-" if benchmark.is_pipeline else "none"
+    top = 10.0
+    for place, model in zip(places - shift, models, strict=True):
+        results, mean = benchmark.by_model[model], benchmark.mean(model)
+        peak = mean
+        if len(results) > 1:
+            points = benchmark.points(model)
+            ax.plot([place] * len(points), points, "o", color=PALETTE[0], alpha=0.45, markersize=3.5)
+            peak = max(points)
+        elif (interval := results[0].avg_at_n_ci95) is not None:
+            low, high = (100 * bound for bound in interval)
+            ax.plot([place, place], [low, high], color=PALETTE[0], linewidth=2.2, alpha=0.55)
+            peak = max(mean, high)
+        text = f"{mean:.0f} %" if mean >= 10 or mean == 0 else f"{mean:.1f} %"
+        if shift:  # the squares stand to the right: the label goes left
+            ax.annotate(text, (place, mean), (-7, 3), ha="right", **_LABEL)
+        else:
+            ax.annotate(text, (place, peak), (0, 4), ha="center", **_LABEL)
+        top = max(top, peak * 1.14)
+    means = [benchmark.mean(model) for model in models]
+    ax.plot(
+        places - shift,
+        means,
+        "o",
+        linestyle=line,
+        linewidth=1,
+        color=PALETTE[0],
+        label="entirely correct",
+        markersize=7,
+        clip_on=False,  # a dot at 0 is a whole dot
+    )
+    known = [(place, rate) for place, rate in zip(places + shift, rates, strict=True) if rate is not None]
+    if known:
+        xs, ys = zip(*known, strict=True)
+        ax.plot(xs, ys, "s", color=PALETTE[1], label="tests passed", markerfacecolor="white", markeredgewidth=1.6)
+        top = max(top, *(rate * 1.08 for rate in ys))
+        legend_above(ax, 2)
+    ax.set_ylim(0, top)
+    ax.set_xlim(-0.65, len(models) - 0.5)
+    labels = [_wrapped(STAGES.get(model, model)) for model in models]
+    if sum(max(map(len, label.split("\n"))) for label in labels) > 44:  # they would run into each other
+        ax.set_xticks(places, [label.replace("\n", " ") for label in labels], rotation=25, ha="right")
+    else:
+        ax.set_xticks(places, labels)
+    ax.set_ylabel(f"{benchmark.metric} (%)")
+
+
+def _wrapped(label: str) -> str:
+    head, _, tail = label.partition(" ")
+    return f"{head}\n{tail}" if tail else label

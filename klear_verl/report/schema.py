@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The JSON files that the other commands write, as far as the report reads them.
+
+Keys that the report does not know are ignored: a newer command may write more. Keys that it needs are checked, and a
+file that lacks them is an error naming the file and the key. Nothing here draws.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from klear_verl.errors import DataError
+
+Status = Literal["running", "finished", "failed", "interrupted"]
+
+
+class _Read(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class RunInfo(_Read):
+    """`run.json` of a training run. `wall_s` is None while the run is going on."""
+
+    kind: Literal["rl", "sft"]
+    recipe: str
+    seed: int | None = None
+    versions: dict[str, str] = Field(default_factory=dict)
+    started: str | None = None
+    wall_s: float | None = None
+    status: Status
+    steps: int = 0
+
+
+class BenchmarkResult(_Read):
+    """One model on one benchmark. Rates are fractions in [0, 1]; the interval is a bootstrap over problems (95 %).
+
+    `avg_at_n` is None where not a single response could be graded.
+    """
+
+    avg_at_n: float | None
+    avg_at_n_ci95: tuple[float, float] | None = None
+    n: int | None = None
+    problems: int | None = None
+    pass_at_k: dict[str, float | None] = Field(default_factory=dict)
+    pass_rate: float | None = None
+    malformed: int = 0
+    ungraded: int = 0
+    truncated: int = 0
+    mean_tokens: float | None = None
+
+
+class StageSummary(_Read):
+    """One stage in a quickstart's `summary.json`: rewards for RL stages, losses for SFT."""
+
+    reward_first: float | None = None
+    reward_last: float | None = None
+    loss_first: float | None = None
+    loss_last: float | None = None
+    steps: int = 0
+    wall_s: float | None = None
+
+
+class EvalSummary(_Read):
+    """Held-out rates of one checkpoint in a quickstart's `summary.json`."""
+
+    math_avg_at_n: float | None = None
+    code_avg_at_n: float | None = None
+    code_pass_rate: float | None = None
+
+
+class QuickstartSummary(_Read):
+    """`summary.json` of a quickstart, with its stages (sft, math_rl, code_rl) gathered under `stages`."""
+
+    stages: dict[str, StageSummary]
+    eval: dict[str, EvalSummary] = Field(default_factory=dict)
+    seed: int | None = None
+    versions: dict[str, str] = Field(default_factory=dict)
+
+
+BENCHMARKS_OF_A_MODEL: TypeAdapter[dict[str, BenchmarkResult]] = TypeAdapter(dict[str, BenchmarkResult])
+
+T = TypeVar("T")
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """The JSON object in `path`.
+
+    Raises:
+        DataError: the file is unreadable, is not JSON (with line and column), or holds something else than an object.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})", "check the file's permissions") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not UTF-8 text (byte {error.start})", _WRITE_AGAIN) from error
+    except json.JSONDecodeError as error:
+        raise DataError(f"{path}:{error.lineno}:{error.colno}: not JSON ({error.msg})", _WRITE_AGAIN) from error
+    if not isinstance(value, dict):
+        raise DataError(f"{path}: expected a JSON object, found {type(value).__name__}", _WRITE_AGAIN)
+    return value
+
+
+def validate(adapter: TypeAdapter[T] | type[BaseModel], value: Any, where: str) -> Any:
+    """`value` checked against a model.
+
+    Raises:
+        DataError: names `where` (a file, perhaps with a key) and each key that is missing or ill-typed.
+    """
+    try:
+        return adapter.validate_python(value) if isinstance(adapter, TypeAdapter) else adapter.model_validate(value)
+    except ValidationError as error:
+        complaints = "; ".join(
+            f"{'.'.join(str(part) for part in item['loc']) or '(top)'}: {item['msg']}"
+            for item in error.errors(include_url=False)
+        )
+        raise DataError(f"{where}: {complaints}", _WRITE_AGAIN) from error
+
+
+_WRITE_AGAIN = "run the command that wrote it again, or leave its directory out of the report"

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The code reward: the pass rate of the program in the response, by the judge (paper, section 3)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any
+
+from klear_verl.errors import DataError
+from klear_verl.judge.formats import content_id, problem_from_ground_truth
+from klear_verl.judge.judge import Judge
+from klear_verl.judge.problem import Problem
+from klear_verl.judge.verdict import Judgement
+from klear_verl.reward.config import RewardConfig
+from klear_verl.reward.extraction import extract_program
+from klear_verl.reward.result import ScoreRequest, ScoreResult
+from klear_verl.reward.shaping import shape_pass_rate
+from klear_verl.reward.think import parse_think, text_after_think
+
+
+class CodeScorer:
+    """Scores programs; thread-safe. Starting it starts the judge, which refuses to where a required isolation layer
+    is missing."""
+
+    def __init__(self, config: RewardConfig):
+        self._config = config
+        self._judge = Judge(config.judge)
+
+    def score(self, request: ScoreRequest) -> ScoreResult:
+        """Scores one response; the caller's thread waits for the judge.
+
+        Malformed, and not run: no `</think>`, or no program in the answer. A program after a missing `<think>` is run
+        for its task score, but gets the format's score. A judgement with an internal error (IE) is ungraded.
+
+        Raises:
+            DataError: the ground truth is in none of the formats that the judge reads.
+        """
+        problem = problem_of(request)
+        program, fault = self._program(request.response)
+        if program is None:
+            return self._malformed(request, fault)
+        return self._result(request, self._judge.run(problem, program), fault)
+
+    async def score_async(self, request: ScoreRequest) -> ScoreResult:
+        """As `score`, without holding the event loop while the judge works."""
+        problem = problem_of(request)
+        program, fault = self._program(request.response)
+        if program is None:
+            return self._malformed(request, fault)
+        return self._result(request, await self._judge.arun(problem, program), fault)
+
+    def close(self) -> None:
+        """Ends the judge and everything it runs."""
+        self._judge.close()
+
+    def _program(self, response: str) -> tuple[str | None, str]:
+        """(program or None, what the format lacks or "")."""
+        fault = ""
+        if self._config.think == "required":
+            parsed = parse_think(response, prefilled=self._config.think_prefilled)
+            if parsed.answer is None:
+                return None, "no </think>"
+            answer = parsed.answer
+            if parsed.fault is not None:
+                fault = "no <think> at the start of the response"
+        else:
+            answer = text_after_think(response)
+        program = extract_program(answer)
+        if program is None and self._config.raw_code and answer.strip():
+            program = answer.replace("\r\n", "\n")
+        return program, fault if program is not None else "no Python code block in the answer"
+
+    def _malformed(self, request: ScoreRequest, fault: str) -> ScoreResult:
+        rewards = self._config.code
+        return ScoreResult(
+            id=request.id,
+            score=rewards.malformed_value,
+            acc=False,
+            pass_rate=0.0,
+            status="malformed",
+            task_score=rewards.wrong,
+            detail=fault,
+        )
+
+    def _result(self, request: ScoreRequest, judgement: Judgement, fault: str) -> ScoreResult:
+        base = ScoreResult(
+            id=request.id,
+            score=None,
+            acc=None,
+            pass_rate=None,
+            status="ungraded",
+            verdicts=tuple(verdict.value for verdict in judgement.verdicts),
+            detail=judgement.detail,
+            layers=judgement.layers,
+            cpu_s=judgement.usage.cpu_s,
+            wall_s=judgement.usage.wall_s,
+        )
+        if judgement.pass_rate is None:
+            return base
+        task_score = shape_pass_rate(judgement.pass_rate, self._config.code.shape)
+        graded = replace(base, pass_rate=judgement.pass_rate, task_score=task_score)
+        if fault:
+            return replace(graded, score=self._config.code.malformed_value, acc=False, status="malformed", detail=fault)
+        return replace(graded, score=task_score, acc=judgement.acc, status="graded")
+
+
+def problem_of(request: ScoreRequest) -> Problem:
+    """The problem of a row. Its id is a digest of the tests, so that every response of a group meets the same subset
+    of them.
+
+    Raises:
+        DataError: naming the row.
+    """
+    truth = request.ground_truth
+    if not isinstance(truth, (str, Mapping)):
+        raise DataError(
+            f"row '{request.id}': the ground truth of a code row must be a JSON object or its text, "
+            f"got {type(truth).__name__}",
+            "docs/concepts/judge.md lists the accepted ground truths; or correct data_source",
+        )
+    try:
+        text = truth if isinstance(truth, str) else json.dumps(_plain(truth))
+        return _read_problem(text, request.extra_info.get("fn_name"))
+    except DataError as error:
+        raise DataError(f"row '{request.id}': {error.what}", error.remedy) from error
+
+
+@lru_cache(maxsize=64)
+def _read_problem(text: str, fn_name: str | None) -> Problem:
+    # The responses of a group arrive together, and the tests of one problem can be megabytes of JSON.
+    return problem_from_ground_truth(text, problem_id=content_id(text), extra_info={"fn_name": fn_name})
+
+
+def _plain(value: Any) -> Any:
+    """numpy values, as parquet rows carry them, as plain Python."""
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if hasattr(value, "tolist"):
+        return _plain(value.tolist())
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if value is None or isinstance(value, (str, int, float)):
+        return value
+    raise DataError(f"ground truth: a value of type {type(value).__name__} is not JSON", "correct the row")

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""verl's reward manager `klear`: scores each response as it finishes, in verl's reward loop
+(`verl/experimental/reward_loop`).
+
+Importing this module registers it. Each reward-loop worker (a Ray actor) has one manager, hence one scorer with its
+own graders and judge. Every sample's reward_extra_info has the same keys, all floats, because verl stacks them into
+arrays and averages them:
+
+    acc           1 if the answer is entirely correct, else 0 (also 0 when ungraded: read it beside `ungraded`)
+    pass_rate     share of tests passed; `acc` for math, 0 when ungraded
+    task_score    the score before any format penalty: what group filters should use
+    malformed     1 if the response lacks the think tags or an answer
+    ungraded      1 if our machinery failed, so that the reward is a placeholder: leave the sample out
+    overlong      1 if the response was cut off by the length limit
+
+An ungraded sample has no reward, but verl wants a number, and gets 0 with `ungraded` = 1. The klear trainers mask
+such samples out. Any other trainer would learn from the placeholder, so there (`on_ungraded` "auto") the manager
+raises, and verl drops the group and counts it in its rollout_failure metrics.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from verl import DataProto
+from verl.experimental.reward_loop.reward_manager import register
+from verl.experimental.reward_loop.reward_manager.base import RewardManagerBase
+
+from klear_verl.errors import ConfigError, DataError, EnvironmentProblem
+from klear_verl.reward.config import WHERE, reward_config
+from klear_verl.reward.decoding import ResponseDecoder
+from klear_verl.reward.result import ScoreRequest, ScoreResult
+from klear_verl.reward.scorer import Scorer
+
+UNGRADED_PLACEHOLDER = 0.0
+EXTRA_INFO_KEYS = ("acc", "pass_rate", "task_score", "malformed", "ungraded", "overlong")
+
+
+@register("klear")
+class KlearRewardManager(RewardManagerBase):
+    """Scores math and code rows by data_source; configured under `reward.reward_kwargs.klear`."""
+
+    def __init__(
+        self,
+        config: DictConfig,
+        tokenizer: Any,
+        compute_score: Any = None,
+        reward_router_address: str | None = None,
+        reward_model_tokenizer: Any = None,
+    ):
+        """See NaiveRewardManager for the arguments; a reward model is not used.
+
+        Raises:
+            ConfigError: a bad key under `reward.reward_kwargs.klear`, or a custom reward function, which would never
+                be called.
+        """
+        super().__init__(config, tokenizer, compute_score)
+        if (config.reward.get("custom_reward_function") or {}).get("path"):
+            raise ConfigError(
+                "reward.custom_reward_function.path is set, but the reward manager 'klear' never calls it",
+                "unset it, or choose reward.reward_manager.name=naive",
+            )
+        self.scorer = Scorer(reward_config(klear_reward_node(config)))
+        self._decoder = ResponseDecoder(tokenizer)
+        self._max_response_length = int(config.actor_rollout_ref.rollout.response_length)
+        self._fail_on_ungraded = _fails_on_ungraded(config, self.scorer.config.on_ungraded)
+
+    async def run_single(self, data: DataProto) -> dict[str, Any]:
+        """Scores the last sequence of `data`.
+
+        Returns:
+            {"reward_score": float, "reward_extra_info": the floats of the module docstring}
+
+        Raises:
+            DataError: an unknown data_source or an unreadable ground truth; names the row.
+            EnvironmentProblem: graders or judge cannot work here; or the response is ungraded and the trainer would
+                not mask it.
+        """
+        item = data[-1:][0]
+        response_ids = item.batch["responses"]
+        length = int(item.batch["attention_mask"][-response_ids.shape[-1] :].sum())
+        ids = response_ids[:length].tolist()
+        text = await self.loop.run_in_executor(None, self._decoder.decode, ids)
+        request = row_request(item.non_tensor_batch, text)
+        result = await self.scorer.score_async(request)
+        if result.status == "ungraded" and self._fail_on_ungraded:
+            raise EnvironmentProblem(
+                f"row '{request.id}' (data_source {request.data_source}) could not be graded: {result.detail}",
+                "this trainer would learn from a placeholder reward; use trainer.v1.trainer_mode=klear_sync, or set "
+                f"{WHERE}.on_ungraded=mask",
+            )
+        overlong = length >= self._max_response_length and not self._decoder.ends(ids)
+        score = UNGRADED_PLACEHOLDER if result.score is None else result.score
+        return {"reward_score": score, "reward_extra_info": extra_info(result, overlong)}
+
+
+def klear_reward_node(config: DictConfig) -> dict[str, Any] | None:
+    """`reward.reward_kwargs.klear` as plain containers; None where absent."""
+    node = OmegaConf.select(config, WHERE)
+    return None if node is None else OmegaConf.to_container(node, resolve=True)  # type: ignore[return-value]
+
+
+def row_request(row: Mapping[str, Any], response: str) -> ScoreRequest:
+    """The request of a sample of a verl batch.
+
+    Raises:
+        DataError: the row has no data_source or no reward_model.ground_truth.
+    """
+    extra = row.get("extra_info")
+    extra = dict(extra) if isinstance(extra, Mapping) else {}
+    identity = str(extra.get("index", row.get("index", row.get("uid", "?"))))
+    reward_model = row.get("reward_model")
+    if "data_source" not in row or not isinstance(reward_model, Mapping) or reward_model.get("ground_truth") is None:
+        raise DataError(
+            f"row '{identity}' lacks data_source or reward_model.ground_truth (it has: {', '.join(sorted(row))})",
+            "give every row of the data files both columns, in verl's row format",
+        )
+    return ScoreRequest(
+        id=identity,
+        data_source=str(row["data_source"]),
+        response=response,
+        ground_truth=reward_model["ground_truth"],
+        extra_info=extra,
+    )
+
+
+def extra_info(result: ScoreResult, overlong: bool) -> dict[str, float]:
+    """The reward_extra_info of a result: the same keys for every sample, all finite floats."""
+    acc = float(bool(result.acc))
+    return {
+        "acc": acc,
+        "pass_rate": acc if result.pass_rate is None else result.pass_rate,
+        "task_score": UNGRADED_PLACEHOLDER if result.task_score is None else result.task_score,
+        "malformed": float(result.status == "malformed"),
+        "ungraded": float(result.status == "ungraded"),
+        "overlong": float(overlong),
+    }
+
+
+def _fails_on_ungraded(config: DictConfig, on_ungraded: str) -> bool:
+    if on_ungraded == "auto":
+        mode = OmegaConf.select(config, "trainer.v1.trainer_mode") or ""
+        return not str(mode).startswith("klear")
+    return on_ungraded == "fail"

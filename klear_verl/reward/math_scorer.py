@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The math reward: binary on final correctness, graded by math-verify on what follows `</think>` (paper, section 3)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from klear_verl.errors import DataError
+from klear_verl.reward.config import RewardConfig
+from klear_verl.reward.math_pool import MathGrade, MathPool
+from klear_verl.reward.result import ScoreRequest, ScoreResult
+from klear_verl.reward.think import parse_think, text_after_think
+
+_RETRIED = ("timeout", "crash")
+
+
+class MathScorer:
+    """Scores math responses; thread-safe."""
+
+    def __init__(self, config: RewardConfig, pool: MathPool | None = None):
+        self._config = config
+        limits = config.math
+        self._pool = pool or MathPool(limits.workers, limits.cpu_s, limits.wall_s, limits.memory_mib)
+
+    def score(self, request: ScoreRequest) -> ScoreResult:
+        """Scores one response.
+
+        Without `</think>` (where required) there is no answer: malformed, and its task score is a wrong answer's.
+        Without `<think>` the answer is graded for the task score, but the score is the format's. A grading that times
+        out or crashes is tried once more, in another process; if that fails too, or if the reference has no
+        mathematical reading, the response is ungraded.
+
+        Raises:
+            DataError: the ground truth is not a reference answer.
+        """
+        gold = reference_answer(request)
+        rewards = self._config.math
+        if self._config.think == "required":
+            parsed = parse_think(request.response, prefilled=self._config.think_prefilled)
+            answer, fault = parsed.answer, parsed.fault
+        else:
+            answer, fault = text_after_think(request.response), None
+        result = ScoreResult(
+            id=request.id, score=rewards.wrong, acc=False, pass_rate=None, status="graded", task_score=rewards.wrong
+        )
+        if answer is None:
+            return replace(result, score=rewards.no_think_end, status="malformed", detail="no </think>")
+        grade = self._grade(gold, answer)
+        result = replace(result, detail=grade.detail, cpu_s=grade.cpu_s, wall_s=grade.wall_s)
+        if grade.outcome not in ("correct", "wrong"):
+            ungraded = replace(result, score=None, acc=None, task_score=None, status="ungraded")
+            return replace(ungraded, detail=_failure(grade, gold))
+        correct = grade.outcome == "correct"
+        task_score = rewards.correct if correct else rewards.wrong
+        if fault is not None:
+            detail = "no <think> at the start of the response"
+            return replace(
+                result, score=rewards.no_think_start, status="malformed", task_score=task_score, detail=detail
+            )
+        return replace(result, score=task_score, acc=correct, task_score=task_score)
+
+    def close(self) -> None:
+        """Ends the grader processes."""
+        self._pool.close()
+
+    def _grade(self, gold: str, answer: str) -> MathGrade:
+        grade = self._pool.grade(gold, answer)
+        return self._pool.grade(gold, answer) if grade.outcome in _RETRIED else grade
+
+
+def reference_answer(request: ScoreRequest) -> str:
+    """The reference as text.
+
+    Raises:
+        DataError: it is neither text nor a number, or it is empty.
+    """
+    gold: Any = request.ground_truth
+    if isinstance(gold, (int, float)) and not isinstance(gold, bool):
+        return repr(gold)
+    if not isinstance(gold, str) or not gold.strip():
+        raise DataError(
+            f"row '{request.id}': the ground truth of a math row must be a non-empty string or a number, "
+            f"got {repr(gold)[:200]}",
+            'put the reference answer there, as in "4" or "\\\\frac{1}{2}", or correct data_source',
+        )
+    return gold
+
+
+def _failure(grade: MathGrade, gold: str) -> str:
+    if grade.outcome == "bad_gold":
+        return f"unparsable reference {gold[:200]!r}: {grade.detail}"
+    return f"the grader failed ({grade.outcome}): {grade.detail}"

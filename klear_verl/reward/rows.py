@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The files of `klear score`: reading rows to score, and appending results so that an interrupt loses nothing.
+
+A bad input row (not JSON, a key missing or ill-typed, an id seen before) becomes a BadRow, never an exception: the
+caller decides. An unreadable file as a whole is an exception.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from klear_verl.errors import DataError
+from klear_verl.reward.result import ScoreRequest, ScoreResult
+
+REQUIRED_KEYS = ("id", "data_source", "response", "ground_truth")
+
+
+@dataclass(frozen=True)
+class InputRow:
+    """A row to score, and its line number, from 1."""
+
+    line: int
+    request: ScoreRequest
+
+
+@dataclass(frozen=True)
+class BadRow:
+    """A row that cannot be scored, and why."""
+
+    line: int
+    reason: str
+
+
+def count_rows(path: Path) -> int:
+    """The number of non-blank lines.
+
+    Raises:
+        DataError: the file is missing, not a file, or has no rows.
+    """
+    if not path.is_file():
+        raise DataError(f"{path}: no such file", "give the path of a JSON Lines file with the rows to score")
+    with path.open("rb") as file:
+        rows = sum(1 for line in file if line.strip())
+    if rows == 0:
+        raise DataError(
+            f"{path}: the file has no rows", f"write one JSON object per line, with {', '.join(REQUIRED_KEYS)}"
+        )
+    return rows
+
+
+def read_rows(path: Path) -> Iterator[InputRow | BadRow]:
+    """The rows of a JSON Lines file in order; blank lines are skipped."""
+    first_line: dict[str, int] = {}
+    with path.open("rb") as file:
+        for number, raw in enumerate(file, start=1):
+            if not raw.strip():
+                continue
+            row = _parse(number, raw)
+            if isinstance(row, InputRow):
+                earlier = first_line.setdefault(row.request.id, number)
+                if earlier != number:
+                    row = BadRow(number, f"id '{row.request.id}' is already that of line {earlier}; ids must be unique")
+            yield row
+
+
+def _parse(number: int, raw: bytes) -> InputRow | BadRow:
+    try:
+        row: Any = json.loads(raw.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        return BadRow(number, f"not UTF-8 (byte {error.start} of the line); convert the file to UTF-8")
+    except ValueError as error:  # int() of a huge literal is a plain ValueError
+        return BadRow(number, f"not JSON: {error}")
+    except RecursionError:
+        return BadRow(number, "not JSON that can be read: nested too deeply")
+    if not isinstance(row, dict):
+        return BadRow(number, f"a JSON object is needed, not {type(row).__name__}")
+    missing = [key for key in REQUIRED_KEYS if row.get(key) is None]
+    if missing:
+        return BadRow(number, f"lacks {', '.join(missing)} (it has: {', '.join(map(str, row)) or 'nothing'})")
+    if isinstance(row["id"], bool) or not isinstance(row["id"], (str, int)):
+        return BadRow(number, f"id must be text or an integer, not {row['id']!r:.80}")
+    for key in ("data_source", "response"):
+        if not isinstance(row[key], str):
+            return BadRow(number, f"{key} must be text, not {type(row[key]).__name__}")
+    extra = row.get("extra_info")
+    if extra is not None and not isinstance(extra, dict):
+        return BadRow(number, f"extra_info must be an object, not {type(extra).__name__}")
+    request = ScoreRequest(row["id"], row["data_source"], row["response"], row["ground_truth"], extra or {})
+    return InputRow(number, request)
+
+
+class ResultFile:
+    """The output file. Opening it keeps the complete rows that an earlier run left, and drops a last line cut short."""
+
+    def __init__(self, path: Path):
+        """
+        Raises:
+            DataError: the file exists and holds something other than results.
+        """
+        self.path = path
+        self.existing: list[dict[str, Any]] = []
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+        kept = 0
+        with open(self._descriptor, "rb", closefd=False) as file:
+            for number, raw in enumerate(file, start=1):
+                if not raw.endswith(b"\n"):
+                    break
+                self.existing.append(self._result(number, raw))
+                kept += len(raw)
+        os.ftruncate(self._descriptor, kept)
+
+    def append(self, result: ScoreResult) -> None:
+        """Writes one row, whole."""
+        data = (json.dumps(result.row()) + "\n").encode()
+        while data:
+            data = data[os.write(self._descriptor, data) :]
+
+    def close(self) -> None:
+        """Makes sure that the rows are on the disk."""
+        os.fsync(self._descriptor)
+        os.close(self._descriptor)
+
+    def _result(self, number: int, raw: bytes) -> dict[str, Any]:
+        try:
+            row = json.loads(raw)
+        except ValueError as error:
+            row = error
+        if not isinstance(row, dict) or "id" not in row or "status" not in row:
+            os.close(self._descriptor)
+            raise DataError(
+                f"{self.path}, line {number}: not a row that klear score wrote, so there is nothing to resume from",
+                "choose another --out, or move the file away",
+            )
+        return row

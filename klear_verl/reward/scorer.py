@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The scorer: one response in, its score out, by the task of its data_source.
+
+Training (`manager.py`), `klear score` and evaluation all score through this class, so that they agree. It imports
+neither verl nor ray nor torch. Math graders and the judge are started when the first row needs them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from klear_verl.reward.config import RewardConfig
+from klear_verl.reward.math_scorer import MathScorer, reference_answer
+from klear_verl.reward.result import ScoreRequest, ScoreResult
+
+if TYPE_CHECKING:
+    from klear_verl.reward.code_scorer import CodeScorer
+
+_QUEUED_PER_JOB = 4
+
+
+class Scorer:
+    """Scores responses; thread-safe, and usable from one event loop. Close it, or use it as a context manager."""
+
+    def __init__(self, config: RewardConfig):
+        self.config = config
+        self._lock = threading.Lock()
+        self._math: MathScorer | None = None
+        self._code: CodeScorer | None = None
+        self._threads = ThreadPoolExecutor(config.math.workers, thread_name_prefix="klear-math")
+
+    def score(self, request: ScoreRequest) -> ScoreResult:
+        """Scores one response.
+
+        Raises:
+            DataError: an unknown data_source, or a ground truth that cannot be read; names the row.
+            EnvironmentProblem: the graders or the judge cannot work on this machine.
+        """
+        if self.config.task_of(request.data_source) == "math":
+            return self._math_scorer().score(request)
+        return self._code_scorer().score(request)
+
+    async def score_async(self, request: ScoreRequest) -> ScoreResult:
+        """As `score`, without holding the event loop."""
+        loop = asyncio.get_running_loop()
+        if self.config.task_of(request.data_source) == "math":
+            return await loop.run_in_executor(self._threads, self._math_scorer().score, request)
+        scorer = self._code or await loop.run_in_executor(self._threads, self._code_scorer)
+        return await scorer.score_async(request)
+
+    def score_many(self, requests: Iterable[ScoreRequest], jobs: int = 1) -> Iterator[ScoreResult]:
+        """Scores with `jobs` threads and yields in the order of the requests, which are read only a few per job ahead.
+
+        Raises:
+            As `score`, at the place of the request in question.
+        """
+        waiting: deque[Future[ScoreResult]] = deque()
+        with ThreadPoolExecutor(jobs, thread_name_prefix="klear-score") as threads:
+            try:
+                for request in requests:
+                    waiting.append(threads.submit(self.score, request))
+                    if len(waiting) > _QUEUED_PER_JOB * jobs:
+                        yield waiting.popleft().result()
+                while waiting:
+                    yield waiting.popleft().result()
+            finally:
+                for future in waiting:
+                    future.cancel()
+
+    def check(self, request: ScoreRequest) -> None:
+        """Checks that a row can be scored, without scoring: its data_source and the format of its ground truth.
+
+        Raises:
+            DataError: as `score` would.
+        """
+        if self.config.task_of(request.data_source) == "math":
+            reference_answer(request)
+        else:
+            from klear_verl.reward.code_scorer import problem_of
+
+            problem_of(request)
+
+    def close(self) -> None:
+        """Ends every process that the scorer started."""
+        self._threads.shutdown(wait=True, cancel_futures=True)
+        with self._lock:
+            for part in (self._math, self._code):
+                if part is not None:
+                    part.close()
+
+    def __enter__(self) -> Scorer:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def _math_scorer(self) -> MathScorer:
+        with self._lock:
+            if self._math is None:
+                self._math = MathScorer(self.config)
+            return self._math
+
+    def _code_scorer(self) -> CodeScorer:
+        # Imported late: a math run needs nothing of the judge.
+        from klear_verl.reward.code_scorer import CodeScorer
+
+        with self._lock:
+            if self._code is None:
+                self._code = CodeScorer(self.config)
+            return self._code

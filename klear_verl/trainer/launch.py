@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What `klear train` and `klear sft` share: compose, check, run under supervision, record how it ended."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Literal
+
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from klear_verl.errors import KlearError
+from klear_verl.trainer.preflight import check_rl_config, check_sft_config
+from klear_verl.trainer.progress import ProgressLine
+from klear_verl.trainer.recipes import compose, recipe_names
+from klear_verl.trainer.run_dir import RunDir, RunRecord
+from klear_verl.trainer.supervise import RunFailed, python_module, supervise
+
+Kind = Literal["rl", "sft"]
+
+
+def launch(kind: Kind, argv: Sequence[str], usage: str) -> int:
+    """Runs a recipe to its end.
+
+    Returns:
+        0 finished, 1 failed while running, 2 refused before the start, 130 interrupted.
+    """
+    if not argv or argv[0] in ("-h", "--help"):
+        print(f"{usage}\nrecipes: {', '.join(recipe_names())}")
+        return 0 if argv else 2
+    recipe, *overrides = argv
+    show_only = "--cfg" in overrides
+    try:
+        config = compose(recipe, [o for o in overrides if o != "--cfg"], kind=kind)
+        if show_only:
+            print(OmegaConf.to_yaml(config))
+            return 0
+        run_dir = RunDir(_choose_run_dir(config, recipe))
+        earlier = run_dir.previous()
+        if earlier and earlier.status == "finished" and earlier.steps >= (config.trainer.total_training_steps or 0) > 0:
+            print(f"{run_dir.path} is finished already ({earlier.steps} steps); choose another klear.run_dir for a new run", file=sys.stderr)
+            return 0
+        check_rl_config(config) if kind == "rl" else check_sft_config(config)
+        run_dir.start(RunRecord(kind=kind, recipe=recipe, seed=_seed(config, kind)), config)
+    except KlearError as error:
+        print(f"klear: {error}", file=sys.stderr)
+        return 2
+    return _run(kind, recipe, config, run_dir)
+
+
+def _run(kind: Kind, recipe: str, config: DictConfig, run_dir: RunDir) -> int:
+    line = ProgressLine(label=recipe.split("/")[-1], total_steps=config.trainer.total_training_steps)
+    line.phase(f"starting; log in {run_dir.log_file}")
+    try:
+        supervise(_command(kind, config, run_dir), run_dir, line)
+    except KeyboardInterrupt:
+        run_dir.finish("interrupted", line.step)
+        line.close("interrupted; the same command continues from the last checkpoint")
+        return 130
+    except RunFailed as error:
+        run_dir.finish("failed", line.step)
+        line.close("failed")
+        print(f"klear: {error}", file=sys.stderr)
+        return 1
+    record = run_dir.finish("finished", line.step)
+    line.close(f"finished: {record.steps} steps in {record.wall_s:.0f} s, in {run_dir.path}")
+    return 0
+
+
+def _command(kind: Kind, config: DictConfig, run_dir: RunDir) -> list[str]:
+    if kind == "rl":
+        return python_module("klear_verl.trainer.rl_driver", str(run_dir.path))
+    processes = config.trainer.n_gpus_per_node
+    torchrun = ["--standalone", f"--nproc-per-node={processes}"] if config.trainer.nnodes == 1 else _multi_node(config)
+    return python_module("torch.distributed.run", *torchrun, "-m", "klear_verl.trainer.sft_worker", str(run_dir.path))
+
+
+def _multi_node(config: DictConfig) -> list[str]:
+    """torchrun reads the rendezvous from its own PET_* variables, which the cluster script sets on each node."""
+    return [f"--nnodes={config.trainer.nnodes}", f"--nproc-per-node={config.trainer.n_gpus_per_node}"]
+
+
+def _choose_run_dir(config: DictConfig, recipe: str) -> str:
+    if config.klear.run_dir is None:
+        with open_dict(config):
+            config.klear.run_dir = f"runs/{recipe.split('/')[-1]}-{datetime.now():%Y%m%d-%H%M%S}-{socket.gethostname()}"
+    return str(config.klear.run_dir)
+
+
+def _seed(config: DictConfig, kind: Kind) -> int:
+    seed = config.trainer.seed if kind == "sft" else config.data.seed
+    return 0 if seed is None else int(seed)

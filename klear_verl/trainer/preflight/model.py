@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Is the model there, and whole? Looks at files only: nothing is downloaded, no weight is read."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from klear_verl.errors import ConfigError
+from klear_verl.trainer.preflight.nearest import closest
+
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "tiktoken.model")
+WEIGHT_PATTERNS = ("*.safetensors", "pytorch_model*.bin")
+_TRUE = {"1", "true", "yes", "on"}
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """What preflight knows about a local model. `weight_bytes` is the size of its weight files (0 when it is not on
+    this machine)."""
+
+    path: str
+    config: dict[str, Any]
+    weight_bytes: int
+
+    @property
+    def largest_tensor_elements(self) -> int:
+        """Elements of the embedding, the largest tensor of a dense language model; 0 when unknown."""
+        return int(self.config.get("vocab_size") or 0) * int(self.config.get("hidden_size") or 0)
+
+    @property
+    def parameters(self) -> int:
+        """Number of parameters, from the size of the files and the dtype they were saved in; 0 when unknown."""
+        dtype = str(self.config.get("dtype") or self.config.get("torch_dtype") or "float32")
+        return self.weight_bytes // (2 if dtype.endswith("16") else 4)
+
+
+def check_model(path: str | None, key: str) -> ModelFacts:
+    """Checks a model path as verl takes it: a folder, or the id of a Hugging Face repository.
+
+    Raises:
+        ConfigError: names the option and the missing file.
+    """
+    if not path:
+        raise ConfigError(f"{key} is empty", f"set {key}= to a model folder or a Hugging Face model id")
+    folder = Path(path)
+    if path.startswith("~"):
+        raise ConfigError(f"{key}={path}: verl does not expand '~'", f"write {key}={os.path.expanduser(path)}")
+    if folder.is_dir():
+        if path.endswith("/"):
+            raise ConfigError(
+                f"{key}={path} ends with '/', which verl 0.9.1 refuses", f"write {key}={path.rstrip('/')}"
+            )
+        return _check_folder(folder, key)
+    if folder.exists():
+        raise ConfigError(f"{key}={path} is a file", "give the folder that holds config.json")
+    if _looks_like_a_path(path):
+        raise ConfigError(
+            f"{key}={path} does not exist{_sibling_hint(folder)}", "give an existing model folder or a model id"
+        )
+    return _check_hub_id(path, key)
+
+
+def _check_folder(folder: Path, key: str) -> ModelFacts:
+    config_file = folder / "config.json"
+    if not config_file.is_file():
+        raise ConfigError(f"{key}={folder} has no config.json", "give the folder of a model in Hugging Face format")
+    config = _read_json(config_file, key)
+    if not any((folder / name).is_file() for name in TOKENIZER_FILES):
+        raise ConfigError(
+            f"{key}={folder} has no tokenizer (none of {', '.join(TOKENIZER_FILES)})", "save the tokenizer there"
+        )
+    index = folder / "model.safetensors.index.json"
+    if index.is_file():
+        shards = set(_read_json(index, key).get("weight_map", {}).values())
+        if missing := sorted(shard for shard in shards if not (folder / shard).is_file()):
+            raise ConfigError(
+                f"{key}={folder} lacks {len(missing)} weight files, first {missing[0]}", "complete the download"
+            )
+    weights = [file for pattern in WEIGHT_PATTERNS for file in folder.glob(pattern)]
+    if not weights:
+        raise ConfigError(
+            f"{key}={folder} has no weights (*.safetensors)", "save the model there, not only its configuration"
+        )
+    if empty := [file.name for file in weights if file.stat().st_size == 0]:
+        raise ConfigError(f"{key}={folder}: {empty[0]} is empty (0 bytes)", "complete the download")
+    return ModelFacts(str(folder), config, sum(file.stat().st_size for file in weights))
+
+
+def _check_hub_id(repo_id: str, key: str) -> ModelFacts:
+    offline = any(os.environ.get(name, "").lower() in _TRUE for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"))
+    if not offline:
+        return ModelFacts(repo_id, {}, 0)
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        cached = try_to_load_from_cache(repo_id, "config.json")
+    except HFValidationError as error:
+        raise ConfigError(
+            f"{key}={repo_id} is neither a folder nor a model id", "give an existing model folder"
+        ) from error
+    if not isinstance(cached, str):
+        raise ConfigError(
+            f"{key}={repo_id} is no folder here, nor in the Hugging Face cache, and downloads are off "
+            f"(HF_HUB_OFFLINE=1)",
+            f"correct the path, or download it first: HF_HUB_OFFLINE=0 hf download {repo_id}",
+        )
+    return _check_folder(Path(cached).parent, key)
+
+
+def _looks_like_a_path(path: str) -> bool:
+    return path.startswith(("/", ".")) or path.count("/") != 1 or Path(path.split("/")[0]).is_dir()
+
+
+def _sibling_hint(folder: Path) -> str:
+    if not folder.parent.is_dir():
+        return f" (nor does {folder.parent})"
+    near = closest(folder.name, [entry.name for entry in folder.parent.iterdir() if entry.is_dir()])
+    return f" (did you mean {folder.parent / near}?)" if near else ""
+
+
+def _read_json(file: Path, key: str) -> dict[str, Any]:
+    try:
+        value = json.loads(file.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"{key}: {file} is not valid JSON: {error}", "restore the file from the model's source"
+        ) from error
+    if not isinstance(value, dict):
+        raise ConfigError(f"{key}: {file} does not hold a JSON object", "restore the file from the model's source")
+    return value

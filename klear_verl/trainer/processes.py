@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Ending everything a run started: its processes, whatever they re-parented to, and its shared memory."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import time
+from pathlib import Path
+
+import psutil
+
+PR_SET_CHILD_SUBREAPER = 36
+SHARED_MEMORY = Path("/dev/shm")
+OURS = ("psm_", "verl_weights_", "sem.mp-", "torch_", "vllm")
+"""Names that multiprocessing, verl, torch and vLLM give their segments."""
+
+
+def adopt_orphans() -> None:
+    """Makes this process the parent of every descendant whose own parent dies, so that none can escape `end_descendants`."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
+        error = ctypes.get_errno()
+        raise OSError(error, f"prctl(PR_SET_CHILD_SUBREAPER): {os.strerror(error)}")
+
+
+def end_descendants(patience_s: float = 5.0) -> int:
+    """Ends all descendants of this process: asked first, killed after `patience_s`. Returns how many there were."""
+    seen: set[int] = set()
+    deadline = time.monotonic() + patience_s
+    while descendants := [p for p in psutil.Process().children(recursive=True) if p.status() != psutil.STATUS_ZOMBIE]:
+        for process in descendants:
+            polite = time.monotonic() < deadline
+            if polite and process.pid in seen:
+                continue
+            seen.add(process.pid)
+            try:
+                process.terminate() if polite else process.kill()
+            except psutil.NoSuchProcess:
+                continue  # it ended by itself in the meantime, which is what we want
+        psutil.wait_procs(descendants, timeout=0.5)
+        if time.monotonic() > deadline + 30:
+            raise RuntimeError(f"processes that cannot be killed: {[p.pid for p in descendants]}")
+    return len(seen)
+
+
+def shared_memory_segments() -> set[str]:
+    """Names of the segments of this user in shared memory."""
+    if not SHARED_MEMORY.is_dir():
+        return set()
+    uid = os.getuid()
+    return {entry.name for entry in SHARED_MEMORY.iterdir() if entry.name.startswith(OURS) and entry.lstat().st_uid == uid}
+
+
+def sweep_shared_memory(before: set[str]) -> list[str]:
+    """Removes the segments that appeared since `before` and that no living process has mapped; returns their names.
+
+    Call it after `end_descendants`. Segments of another run on this machine are mapped by that run, and so stay.
+    """
+    removed = []
+    for name in sorted(shared_memory_segments() - before):
+        if not _is_mapped(name):
+            (SHARED_MEMORY / name).unlink(missing_ok=True)
+            removed.append(name)
+    return removed
+
+
+def _is_mapped(name: str) -> bool:
+    needle = f"{SHARED_MEMORY}/{name}"
+    for maps in Path("/proc").glob("[0-9]*/maps"):
+        try:
+            if needle in maps.read_text(errors="replace"):
+                return True
+        except (PermissionError, FileNotFoundError, ProcessLookupError):
+            continue  # another user's process, or one that just ended: neither maps a segment of ours
+    return False

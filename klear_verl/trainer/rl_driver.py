@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The process that drives one RL run: starts or joins Ray and hands the composed configuration to verl's own task runner.
+
+Run as `python -m klear_verl.trainer.rl_driver RUN_DIR` by `klear train`, which watches it, shows its progress and cleans up behind it.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from klear_verl.cpu import environment
+from klear_verl.trainer.progress import announce
+from klear_verl.trainer.run_dir import RunDir, write_atomically
+
+FORWARDED = ("VERL_FILE_LOGGER_PATH",)
+
+
+def run(config: DictConfig, run_dir: RunDir) -> None:
+    """Validates with verl, then trains until the end. Blocks."""
+    announce("importing verl")
+    import ray
+    from verl.trainer.main_ppo import TaskRunnerV1, run_ppo
+    from verl.trainer.ppo.utils import need_critic, need_reference_policy
+    from verl.utils.config import validate_config
+
+    validate_config(config, use_reference_policy=need_reference_policy(config), use_critic=need_critic(config))
+    with open_dict(config):
+        config.ray_kwargs.ray_init.runtime_env.env_vars = _worker_environment(run_dir)
+    announce("starting Ray")
+    try:
+        run_ppo(config, task_runner_class=TaskRunnerV1)
+    finally:
+        ray.shutdown()
+
+
+def _worker_environment(run_dir: RunDir) -> dict[str, str]:
+    """Ray workers on other nodes do not inherit this process's environment."""
+    return {**environment.variables(), "VERL_FILE_LOGGER_PATH": str(run_dir.metrics_file)}
+
+
+def _cause(error: BaseException) -> BaseException:
+    """The error a person should read: Ray wraps a worker's error once per hop."""
+    while True:
+        inner: Any = getattr(error, "cause", None) or error.__cause__
+        if not isinstance(inner, BaseException):
+            return error
+        error = inner
+
+
+def main() -> None:
+    run_dir = RunDir(sys.argv[1])
+    config = OmegaConf.load(run_dir.config_file)
+    assert isinstance(config, DictConfig)
+    try:
+        run(config, run_dir)
+    except Exception as error:
+        cause = _cause(error)
+        write_atomically(run_dir.error_file, f"{type(cause).__name__}: {cause}\n")
+        raise
+
+
+if __name__ == "__main__":
+    main()

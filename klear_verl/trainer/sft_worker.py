@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One rank of an SFT run, started by torchrun through `klear sft`: verl's own SFT trainer on the composed configuration."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from omegaconf import OmegaConf
+
+from klear_verl.trainer.progress import announce
+from klear_verl.trainer.run_dir import RunDir
+
+
+def main() -> None:
+    first = os.environ.get("RANK", "0") == "0"
+    if first:
+        announce("importing verl and loading the model")
+    config = OmegaConf.load(RunDir(sys.argv[1]).config_file)
+    from verl.trainer.sft_trainer import run_sft
+
+    run_sft(config)
+
+
+if __name__ == "__main__":
+    main()

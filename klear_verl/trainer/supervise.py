@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Running a training process as a user wants to see it: a progress line, the full log in a file, Ctrl-C that ends everything, nothing left behind."""
+
+from __future__ import annotations
+
+import os
+import queue
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from klear_verl.errors import KlearError
+from klear_verl.trainer import processes
+from klear_verl.trainer.progress import ProgressLine
+from klear_verl.trainer.run_dir import RunDir
+
+_ERROR_LINE = re.compile(r"(?:^|\s)(?:[\w.]+\.)?(\w+(?:Error|Exception|Problem|Rollouts|Sync)): (.+)")
+
+
+class RunFailed(KlearError):
+    """The training process ended with an error."""
+
+
+def supervise(command: Sequence[str], run_dir: RunDir, line: ProgressLine) -> None:
+    """Runs `command` to its end, with its output in `run_dir/log.txt` and its progress on `line`.
+
+    Whatever happens, every process it started is gone afterwards and its shared memory is removed.
+
+    Raises:
+        RunFailed: with the cause, as far as the run told it.
+        KeyboardInterrupt: after everything has ended.
+    """
+    processes.adopt_orphans()
+    before = processes.shared_memory_segments()
+    environment = {**os.environ, "VERL_FILE_LOGGER_PATH": str(run_dir.metrics_file), "PYTHONUNBUFFERED": "1"}
+    with run_dir.log_file.open("ab") as log:
+        child = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment, start_new_session=True
+        )
+        lines: queue.Queue[bytes | None] = queue.Queue()
+        reader = threading.Thread(target=_read_lines, args=(child, lines), daemon=True)
+        reader.start()
+        try:
+            _follow(child, lines, log, line)
+        finally:
+            _end(child)
+            processes.end_descendants()
+            if removed := processes.sweep_shared_memory(before):
+                log.write(f"removed shared memory left behind: {' '.join(removed)}\n".encode())
+    if child.returncode != 0:
+        raise RunFailed(f"the run failed: {_reason(run_dir, child.returncode)}", f"the whole output is in {run_dir.log_file}")
+
+
+def _read_lines(child: subprocess.Popen[bytes], lines: queue.Queue[bytes | None]) -> None:
+    assert child.stdout is not None
+    for raw in child.stdout:
+        lines.put(raw)
+    lines.put(None)
+
+
+def _follow(child: subprocess.Popen[bytes], lines: queue.Queue[bytes | None], log: object, line: ProgressLine) -> None:
+    while True:
+        try:
+            raw = lines.get(timeout=1.0)
+        except queue.Empty:
+            line.tick()
+            if child.poll() is not None:
+                return  # a grandchild may hold the pipe open after the process itself has ended
+            continue
+        if raw is None:
+            child.wait()
+            return
+        log.write(raw)  # type: ignore[attr-defined]
+        log.flush()  # type: ignore[attr-defined]
+        line.feed(raw.decode("utf-8", "replace").rstrip())
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    if child.poll() is None:
+        child.send_signal(signal.SIGINT)
+        try:
+            child.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+
+
+def _reason(run_dir: RunDir, code: int) -> str:
+    if run_dir.error_file.is_file():
+        return run_dir.error_file.read_text(encoding="utf-8").strip()
+    for text in reversed(_tail(run_dir.log_file)):
+        if match := _ERROR_LINE.search(text):
+            return f"{match[1]}: {match[2]}"
+    how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
+    return f"it ended with {how}"
+
+
+def _tail(path: Path, size: int = 200_000) -> list[str]:
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - size))
+        return file.read().decode("utf-8", "replace").splitlines()
+
+
+def python_module(module: str, *arguments: str) -> list[str]:
+    """The command line that runs a module with this interpreter."""
+    return [sys.executable, "-m", module, *arguments]

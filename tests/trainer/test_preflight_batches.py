@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Batch sizes that do not fit are named before the engines start."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from omegaconf import DictConfig, OmegaConf
+
+from klear_verl.errors import ConfigError
+from klear_verl.trainer.preflight.batches import (
+    check_context,
+    check_dataset_covers_a_batch,
+    check_rl_batches,
+    check_sft_batches,
+)
+from klear_verl.trainer.preflight.model import ModelFacts
+
+
+def rl(**overrides: Any) -> DictConfig:
+    cfg = OmegaConf.create(
+        {
+            "algorithm": {"adv_estimator": "grpo"},
+            "data": {"train_batch_size": 128, "max_prompt_length": 4096, "max_response_length": 32768},
+            "trainer": {"nnodes": 1, "n_gpus_per_node": 4},
+            "actor_rollout_ref": {
+                "actor": {"ppo_mini_batch_size": 16, "ppo_micro_batch_size_per_gpu": 4, "use_dynamic_bsz": False},
+                "rollout": {"n": 8, "tensor_model_parallel_size": 2, "data_parallel_size": 1, "max_model_len": None},
+            },
+        }
+    )
+    for key, value in overrides.items():
+        OmegaConf.update(cfg, key.replace("__", "."), value)
+    return cfg
+
+
+ACTOR = "actor_rollout_ref__actor__"
+ROLLOUT = "actor_rollout_ref__rollout__"
+
+
+def test_the_papers_arithmetic_passes() -> None:
+    check_rl_batches(rl())
+
+
+@pytest.mark.parametrize(
+    ("override", "value", "said"),
+    [
+        (ROLLOUT + "n", 1, "rollout.n=1"),
+        ("data__train_batch_size", 100, "not a multiple of actor_rollout_ref.actor.ppo_mini_batch_size=16"),
+        ("data__train_batch_size", 8, "not a multiple"),
+        ("trainer__n_gpus_per_node", 6, "cannot be split over 6 data-parallel ranks"),
+        (ACTOR + "ppo_micro_batch_size_per_gpu", 5, "ppo_micro_batch_size_per_gpu=5"),
+        (ACTOR + "ulysses_sequence_parallel_size", 3, "ulysses_sequence_parallel_size=3"),
+        (ROLLOUT + "tensor_model_parallel_size", 3, "rollout engines of 3"),
+        ("data__train_batch_size", "many", "data.train_batch_size='many'"),
+        ("data__train_batch_size", 0, "not a positive whole number"),
+    ],
+)
+def test_misfit_is_named(override: str, value: object, said: str) -> None:
+    with pytest.raises(ConfigError, match=said.replace("(", r"\(")) as caught:
+        check_rl_batches(rl(**{override: value}))
+    assert caught.value.remedy
+
+
+def test_sequence_parallel_ranks_are_not_data_parallel_ones() -> None:
+    # 16 * 8 = 128 responses: not over 6 ranks, but over the 2 groups of 3 (with one rollout engine per rank).
+    check_rl_batches(
+        rl(
+            trainer__n_gpus_per_node=6,
+            **{ACTOR + "ulysses_sequence_parallel_size": 3, ROLLOUT + "tensor_model_parallel_size": 1},
+        )
+    )
+
+
+def test_one_response_is_enough_where_groups_are_not_compared() -> None:
+    check_rl_batches(rl(algorithm__adv_estimator="gae", **{ROLLOUT + "n": 1, "trainer__n_gpus_per_node": 4}))
+
+
+def test_dynamic_micro_batch_must_hold_one_sequence() -> None:
+    override = {ACTOR + "use_dynamic_bsz": True, ACTOR + "ppo_max_token_len_per_gpu": 36863}
+    with pytest.raises(ConfigError, match="ppo_max_token_len_per_gpu holds 36863 tokens"):
+        check_rl_batches(rl(**override))
+    check_rl_batches(rl(**{**override, ACTOR + "ppo_max_token_len_per_gpu": 36864}))
+
+
+def test_prompt_and_response_must_fit_the_context() -> None:
+    short = ModelFacts("m", {"max_position_embeddings": 36863}, 0)
+    with pytest.raises(ConfigError, match="36864 tokens, over max_position_embeddings of m = 36863"):
+        check_context(rl(), short)
+    check_context(rl(), ModelFacts("m", {"max_position_embeddings": 36864}, 0))
+
+
+def test_prompt_and_response_must_fit_max_model_len() -> None:
+    with pytest.raises(ConfigError, match="max_model_len = 100"):
+        check_context(rl(**{ROLLOUT + "max_model_len": 100}), ModelFacts("m", {}, 0))
+
+
+def test_fewer_rows_than_a_batch_are_named() -> None:
+    with pytest.raises(ConfigError, match=r"data\.train_files has 15 usable rows"):
+        check_dataset_covers_a_batch(15, 16, "data.train_files")
+    check_dataset_covers_a_batch(16, 16, "data.train_files")
+
+
+def sft(train: int, micro: int, dynamic: bool = False) -> DictConfig:
+    return OmegaConf.create(
+        {
+            "data": {"train_batch_size": train, "micro_batch_size_per_gpu": micro, "use_dynamic_bsz": dynamic},
+            "engine": {},
+        }
+    )
+
+
+def test_sft_batch_must_split_over_ranks_and_micro_batches() -> None:
+    check_sft_batches(sft(16, 4), 2)
+    with pytest.raises(ConfigError, match="cannot be split over 3"):
+        check_sft_batches(sft(16, 4), 3)
+    with pytest.raises(ConfigError, match="8 rows per rank"):
+        check_sft_batches(sft(16, 3), 2)
+    check_sft_batches(sft(16, 3, dynamic=True), 2)
