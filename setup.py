@@ -17,7 +17,6 @@ REQUIRED = [
     "omegaconf>=2.3",
     "TransferQueue>=0.1.10",
     "math-verify>=0.8",
-    "pebble>=5.0",
     "pydantic>=2.7",
     "pyseccomp>=0.1.2",
     "pyarrow>=15",

@@ -36,7 +36,7 @@ class GPPOLossConfig(PolicyLossConfig):
         dual_clip: what happens where Ã < 0 and δ > c = `clip_ratio_c`. "off": nothing, as in the paper.
             "zero_grad": the value is bounded by c·Ã and the gradient is 0, as in the released recipes (c = 10).
             "preserve": the value is bounded by c·Ã and the gradient keeps the factor c.
-        positive_lm_coef: weight alpha of the language-model loss on correct rollouts (Eq. 14; 0.1 in the paper). That term
+        positive_lm_coef: weight of the language-model loss on correct rollouts (Eq. 14; 0.1 in the paper). That term
             needs the whole batch, which a policy loss never sees: anything but 0 asks for a trainer that adds it.
 
     Raises:

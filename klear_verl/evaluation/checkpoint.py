@@ -105,7 +105,11 @@ def _tensors(weights: list[Path]) -> list[tuple[str, list[int]]]:
             if length > path.stat().st_size:
                 raise ValueError(f"{path.name}: the header is longer than the file")
             header = json.loads(file.read(length))
-        tensors += [(name, entry["shape"]) for name, entry in header.items() if name != "__metadata__"]
+        header.pop("__metadata__", None)
+        end = 8 + length + max((entry["data_offsets"][1] for entry in header.values()), default=0)
+        if end != path.stat().st_size:
+            raise ValueError(f"{path.name}: {path.stat().st_size} bytes instead of {end}")
+        tensors += [(name, entry["shape"]) for name, entry in header.items()]
     return tensors
 
 

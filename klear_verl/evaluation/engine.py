@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from vllm import LLM
 
 
+_ERROR_CHARACTERS = 400
+
+
 class Engine(Protocol):
     """What the runner asks of an engine."""
 
@@ -191,14 +194,15 @@ class VllmEngine:
             )
         except (RuntimeError, ValueError, OSError) as error:
             raise EnvironmentProblem(
-                f"model {checkpoint.name}: {checkpoint.path}: vLLM could not start ({_last_line(error)})",
+                f"model {checkpoint.name}: {checkpoint.path}: vLLM could not start ({_in_one_line(error)})",
                 "keys that often help: engine.gpu_memory_utilization, engine.max_model_len, engine.enforce_eager; "
                 "VLLM_LOGGING_LEVEL=INFO tells more",
             ) from error
 
 
-def _last_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[-1]
+def _in_one_line(error: BaseException) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= _ERROR_CHARACTERS else text[:_ERROR_CHARACTERS] + "…"
 
 
 def _generation(key: tuple[int, int], output: Any) -> Generation:

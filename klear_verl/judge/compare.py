@@ -20,7 +20,8 @@ def outputs_match(actual: str, expected: str, rule: Comparison) -> bool:
     """Compares standard outputs.
 
     Rules:
-        lines: LiveCodeBench's. Both are stripped, whole and per line; equal number of lines; lines are equal, or split at white space into
+        lines: LiveCodeBench's. Both are stripped, whole and per line; equal number of lines; lines are equal, or split
+        at white space into
             numbers that are equal exactly (1.0 is 1).
         tokens: equal sequences of tokens, wherever the lines break.
         exact: equal but for line ends and trailing white space.
@@ -37,7 +38,8 @@ def outputs_match(actual: str, expected: str, rule: Comparison) -> bool:
 
 
 def _lines(text: str) -> list[str]:
-    # Not splitlines: it also breaks at form feeds and Unicode separators. Every line is stripped below, so CRLF is no matter.
+    # Not splitlines: it also breaks at form feeds and Unicode separators. Every line is stripped below, so CRLF is no
+    # matter.
     return text.split("\n")
 
 

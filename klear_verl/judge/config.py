@@ -22,13 +22,17 @@ class Limits(_Frozen):
 
 
 class JudgeConfig(_Frozen):
-    """How solutions are run. `max_tests` tests per problem are drawn by (problem id, `seed`) alone, so a group shares them (0: all)."""
+    """How solutions are run. `max_tests` tests per problem are drawn by (problem id, `seed`) alone, so a group
+    shares them (0: all).
+    """
 
     slots: int = Field(default=1, ge=1, description="solutions judged at once; one CPU core each")
     limits: Limits = Limits()
     max_tests: int = Field(default=16, ge=0)
     seed: int = 0
-    stop_after_timeouts: int = Field(default=3, ge=0, description="0: never; the untested cases count as TLE, and the detail says so")
+    stop_after_timeouts: int = Field(
+        default=3, ge=0, description="0: never; the untested cases count as TLE, and the detail says so"
+    )
     ie_retries: int = Field(default=2, ge=0)
     require: tuple[str, ...] = Field(
         default=("no_new_privs", "rlimits", "clean_env"), description="layers without which the judge refuses to start"

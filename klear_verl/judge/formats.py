@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ground truths of public data sets, read into `Problem`: every test becomes data here, and what is wrong with a row is said here.
+"""Ground truths of public data sets, read into `Problem`: every test becomes data here, and what is wrong with a row
+is said here.
 
-Read are Klear's code rows and verl's prime-code rows (apps, taco, codeforces, codecontests); HumanEval and MBPP through "functional". A ground
-truth is a dict, or its JSON, with exactly one of these kinds of tests:
+Read are Klear's code rows and verl's prime-code rows (apps, taco, codeforces, codecontests); HumanEval and MBPP
+through "functional". A ground truth is a dict, or its JSON, with exactly one of these kinds of tests:
     {"inputs": [...], "outputs": [...]}                 standard input and output: str, or list[str] joined by newlines
     {"inputs": [...], "outputs": [...], "fn_name": …}   calls: JSON text (one argument per line), or lists of arguments
     {"functional": str | list[str]}                     asserts, run after the solution; each string is one test
@@ -14,6 +15,7 @@ and optionally "timeout" (CPU seconds) and "max_test_cases". Other keys are not 
 from __future__ import annotations
 
 import ast
+import contextlib
 import hashlib
 import json
 from pathlib import Path
@@ -22,7 +24,12 @@ from typing import Any
 from klear_verl.errors import DataError
 from klear_verl.judge.problem import AssertTest, CallTest, Problem, PytestTest, StdioTest, Test
 
-_KINDS = {"inputs": ("inputs", "outputs"), "functional": (), "pytest": (), "inputs_file": ("inputs_file", "outputs_file")}
+_KINDS = {
+    "inputs": ("inputs", "outputs"),
+    "functional": (),
+    "pytest": (),
+    "inputs_file": ("inputs_file", "outputs_file"),
+}
 _REMEDY = "correct the row; docs/concepts/judge.md lists the accepted ground truths"
 
 
@@ -36,7 +43,8 @@ def problem_from_ground_truth(
         extra_info: the row's; its "fn_name" is used where the ground truth has none.
 
     Raises:
-        DataError: no tests, unequal numbers of inputs and outputs, wrong types, unreadable files: names the problem and the place.
+        DataError: no tests, unequal numbers of inputs and outputs, wrong types, unreadable files: names the problem
+        and the place.
     """
     where = f"problem {problem_id}"
     truth = _as_dict(ground_truth, where)
@@ -52,10 +60,14 @@ def problem_from_ground_truth(
     else:
         inputs, outputs = _pairs(truth, kind, where)
         if entry_point:
-            tests = [_call_test(*pair, f"{where}: test {row}") for row, pair in enumerate(zip(inputs, outputs, strict=True))]
+            tests = [
+                _call_test(*pair, f"{where}: test {row}") for row, pair in enumerate(zip(inputs, outputs, strict=True))
+            ]
         else:
             tests = [
-                StdioTest(input=_text(given, f"{where}: inputs[{row}]"), output=_text(wanted, f"{where}: outputs[{row}]"))
+                StdioTest(
+                    input=_text(given, f"{where}: inputs[{row}]"), output=_text(wanted, f"{where}: outputs[{row}]")
+                )
                 for row, (given, wanted) in enumerate(zip(inputs, outputs, strict=True))
             ]
     if not tests:
@@ -72,10 +84,9 @@ def problem_from_ground_truth(
 def content_id(ground_truth: str | dict[str, Any]) -> str:
     """An id made of the content, for rows without one: equal ground truths have equal ids, as JSON text or as dict."""
     if isinstance(ground_truth, str):
-        try:
+        # Text that is not JSON is its own content here; `problem_from_ground_truth` says what is wrong with it.
+        with contextlib.suppress(ValueError, RecursionError):
             ground_truth = json.loads(ground_truth)
-        except (ValueError, RecursionError):
-            pass  # not JSON: `problem_from_ground_truth` says so; here the text itself is the content
     canonical = json.dumps(ground_truth, sort_keys=True, separators=(",", ":"), default=_plain)
     return hashlib.sha256(canonical.encode("ascii")).hexdigest()[:32]
 
@@ -128,7 +139,9 @@ def _read_file(path: Any, where: str) -> Any:
     try:
         return json.loads(Path(path).read_text("utf-8"))
     except OSError as error:
-        raise DataError(f"{where}: can't read {path}: {error.strerror}", "correct the path or make the file readable") from error
+        raise DataError(
+            f"{where}: can't read {path}: {error.strerror}", "correct the path or make the file readable"
+        ) from error
     except (ValueError, RecursionError) as error:
         raise DataError(f"{where}: {path} is not JSON: {error}", "correct the file") from error
 
@@ -181,7 +194,9 @@ def _call_test(given: Any, wanted: Any, where: str) -> CallTest:
         raise DataError(f"{where}: the arguments are {_type(args)}, not a list", _REMEDY)
     unwrapped = isinstance(wanted, list) and len(wanted) == 1
     alternatives = (wanted[0],) if unwrapped else ()
-    return CallTest(args=[_int_keys(arg) for arg in args[:1]] + list(args[1:]), expected=expected, alternatives=alternatives)
+    return CallTest(
+        args=[_int_keys(arg) for arg in args[:1]] + list(args[1:]), expected=expected, alternatives=alternatives
+    )
 
 
 def _int_keys(argument: Any) -> Any:
@@ -192,10 +207,10 @@ def _int_keys(argument: Any) -> Any:
 
 
 def _positive(truth: dict[str, Any], key: str, types: tuple[type, ...], where: str) -> Any:
-    value = truth.get(key)
+    value: Any = truth.get(key)
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, types) or not 0 < value < float("inf"):
+    if type(value) not in types or not 0 < value < float("inf"):
         raise DataError(f"{where}: {key} is {value!r}, not a positive number", _REMEDY)
     return value
 

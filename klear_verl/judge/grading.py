@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From what the kernel and the pipes say about one run to its verdict. Pure functions; see `zygote/child.py` for the report's format."""
+"""From what the kernel and the pipes say about one run to its verdict. Pure functions; see `zygote/child.py` for the
+report's format.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +56,8 @@ def _signal(outcome: Outcome) -> int:
 
 
 def _died_before_compiled(outcome: Outcome) -> tuple[Verdict, str]:
-    # A program can crash the compiler (deep nesting), but SIGKILL at this point is somebody else's: the out-of-memory killer's.
+    # A program can crash the compiler (deep nesting), but SIGKILL at this point is somebody else's: the out-of-memory
+    # killer's.
     if _signal(outcome) in (0, signal.SIGKILL):
         return Verdict.IE, f"the judge's child ended before it had compiled the program (wait status {outcome.status})"
     return Verdict.CE, f"the program crashes the compiler: {signal.Signals(_signal(outcome)).name}"
@@ -64,7 +67,10 @@ def _crashed(outcome: Outcome, limits: Limits, said: bytes) -> tuple[Verdict, st
     last = outcome.stderr.decode("utf-8", "replace").rstrip().rpartition("\n")[2]
     killed_by = _signal(outcome)
     if last.startswith("MemoryError") or (killed_by and outcome.peak_mib > _NEAR_MEMORY_LIMIT * limits.memory_mib):
-        return Verdict.MLE, f"{outcome.peak_mib:.0f} MiB resident; the limit is {limits.memory_mib} MiB of address space"
+        return (
+            Verdict.MLE,
+            f"{outcome.peak_mib:.0f} MiB resident; the limit is {limits.memory_mib} MiB of address space",
+        )
     if said[:1] == b"W":
         return Verdict.WA, f"a test failed: {last}"[:300]
     what = f"killed by signal {killed_by}" if killed_by else f"exit status {os.waitstatus_to_exitcode(outcome.status)}"
@@ -84,7 +90,10 @@ def _grade_value(said: bytes, test: CallTest) -> tuple[Verdict, str]:
 
 
 def _short(value: object) -> str:
-    text = ascii(value[:200] if isinstance(value, str) else value)
+    try:
+        text = ascii(value[:40] if isinstance(value, (str, list)) else value)
+    except (ValueError, RecursionError):
+        return "a huge value"  # an int of more than 4300 digits has no decimal text
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 

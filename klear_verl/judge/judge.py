@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """`Judge`: runs a solution against a problem's tests and says how many it passes.
 
-This file draws the tests, hands each to a zygote, retries our own failures, and adds up. It isolates nothing (`zygote/`, `layers.py`) and
-decides no single verdict (`grading.py`).
+This file draws the tests, hands each to a zygote, retries our own failures, and adds up. It isolates nothing
+(`zygote/`, `layers.py`) and decides no single verdict (`grading.py`).
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ MAX_SOURCE_BYTES = 1 << 20
 
 
 class Judge:
-    """Judges solutions, `config.slots` at once; further callers wait, which counts against nobody's limits. Thread-safe.
+    """Judges solutions, `config.slots` at once; further callers wait, which counts against nobody's limits.
+    Thread-safe.
 
     Raises:
         EnvironmentProblem: on construction, if a layer of `config.require` does not hold on this machine.
@@ -68,7 +69,9 @@ class Judge:
         count = self.config.max_tests if problem.max_tests is None else problem.max_tests
         tests = draw_subset(problem.tests, count, problem.id, self.config.seed)
         if len(source.encode("utf-8", "surrogatepass")) > MAX_SOURCE_BYTES:
-            return self._judgement([Verdict.CE] * len(tests), Usage(), f"the program is longer than {MAX_SOURCE_BYTES} bytes")
+            return self._judgement(
+                [Verdict.CE] * len(tests), Usage(), f"the program is longer than {MAX_SOURCE_BYTES} bytes"
+            )
         zygote = self._free.get()
         try:
             if self._closed:
@@ -147,7 +150,9 @@ class Judge:
     def __enter__(self) -> Judge:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
 
@@ -167,14 +172,18 @@ def _pack(problem: Problem, test: Test, source: str) -> tuple[bytes, bytes, byte
         stdin = test.input.encode("utf-8", "surrogatepass")
     elif isinstance(test, CallTest):
         if problem.entry_point is None:
-            raise DataError(f"problem {problem.id}: a call test needs an entry_point", "add fn_name to the ground truth")
+            raise DataError(
+                f"problem {problem.id}: a call test needs an entry_point", "add fn_name to the ground truth"
+            )
         content |= {"entry_point": problem.entry_point, "args": test.args}
     else:
         token, code = secrets.token_bytes(TOKEN_BYTES), test.code.encode("utf-8", "surrogatepass")
     try:
         return json.dumps(content).encode("ascii"), stdin, token, code
     except TypeError as error:
-        raise DataError(f"problem {problem.id}: arguments that are not JSON values: {error}", "correct the row") from error
+        raise DataError(
+            f"problem {problem.id}: arguments that are not JSON values: {error}", "correct the row"
+        ) from error
 
 
 def _missing_module(test: Test) -> str:

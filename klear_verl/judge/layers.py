@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The layers of isolation: what each is made of, and whether it really holds on this machine.
 
-A layer counts as active only when a program in the judge's own child was seen to fail at the forbidden act. What cannot be set up is
-left out here; whether that is acceptable is `JudgeConfig.require`'s word.
+A layer counts as active only when a program in the judge's own child was seen to fail at the forbidden act. What
+cannot be set up is left out here; whether that is acceptable is `JudgeConfig.require`'s word.
 """
 
 from __future__ import annotations
@@ -29,29 +29,36 @@ REMEDIES = {
 """The names of all layers, and what to do where one is missing."""
 
 # Imported once, in the zygote, so that no child pays for it. Small on purpose: every page costs at every fork.
+# fmt: off
 PRELOAD = (
-    "abc array base64 bisect collections collections.abc contextlib copy dataclasses datetime decimal enum fractions functools "
-    "heapq io itertools json math numbers operator queue random re statistics string struct textwrap threading time typing"
-).split()
+    "abc", "array", "base64", "bisect", "collections", "collections.abc", "contextlib", "copy", "dataclasses",
+    "datetime", "decimal", "enum", "fractions", "functools", "heapq", "io", "itertools", "json", "math",
+    "numbers", "operator", "queue", "random", "re", "statistics", "string", "struct", "textwrap", "threading",
+    "time", "typing",
+)
+# fmt: on
 
-DENIED_CALLS = (
+# A hundred names read better as paragraphs than as a hundred lines.
+DENIED_CALLS = (  # noqa: SIM905
     # Another process, another program. clone and clone3 have rules of their own, because threads are allowed.
     "fork vfork execve execveat "
     # Other processes' life, memory and secrets.
-    "kill tkill tgkill rt_sigqueueinfo rt_tgsigqueueinfo pidfd_open pidfd_send_signal pidfd_getfd ptrace process_vm_readv "
-    "process_vm_writev process_madvise kcmp perf_event_open "
+    "kill tkill tgkill rt_sigqueueinfo rt_tgsigqueueinfo pidfd_open pidfd_send_signal pidfd_getfd ptrace "
+    "process_vm_readv process_vm_writev process_madvise kcmp perf_event_open "
     # Network and other channels.
-    "socket socketpair connect bind listen accept accept4 sendto sendmsg sendmmsg shmget shmat shmctl semget semop semtimedop semctl "
-    "msgget msgsnd msgrcv msgctl mq_open mq_unlink memfd_create memfd_secret io_uring_setup io_uring_enter io_uring_register "
-    "fanotify_init inotify_init inotify_init1 userfaultfd add_key request_key keyctl bpf "
+    "socket socketpair connect bind listen accept accept4 sendto sendmsg sendmmsg shmget shmat shmctl semget "
+    "semop semtimedop semctl msgget msgsnd msgrcv msgctl mq_open mq_unlink memfd_create memfd_secret "
+    "io_uring_setup io_uring_enter io_uring_register fanotify_init inotify_init inotify_init1 userfaultfd "
+    "add_key request_key keyctl bpf "
     # Attributes of files, which Landlock doesn't guard.
     "chmod fchmod fchmodat fchmodat2 chown fchown lchown fchownat truncate utime utimes utimensat futimesat "
     "setxattr lsetxattr fsetxattr removexattr lremovexattr fremovexattr "
     # The machine.
-    "unshare setns mount umount2 pivot_root chroot move_mount fsopen open_tree mount_setattr mknod mknodat init_module "
-    "finit_module delete_module kexec_load kexec_file_load reboot swapon swapoff settimeofday clock_settime clock_adjtime adjtimex "
-    "sethostname setdomainname syslog acct quotactl iopl ioperm open_by_handle_at name_to_handle_at personality setsid setpgid "
-    "sched_setaffinity sched_setscheduler sched_setattr setpriority ioprio_set"
+    "unshare setns mount umount2 pivot_root chroot move_mount fsopen open_tree mount_setattr mknod mknodat "
+    "init_module finit_module delete_module kexec_load kexec_file_load reboot swapon swapoff settimeofday "
+    "clock_settime clock_adjtime adjtimex sethostname setdomainname syslog acct quotactl iopl ioperm "
+    "open_by_handle_at name_to_handle_at personality setsid setpgid sched_setaffinity sched_setscheduler "
+    "sched_setattr setpriority ioprio_set "
 ).split()
 
 _CLONE_THREAD = 0x00010000
@@ -81,12 +88,22 @@ def seccomp_program() -> bytes:
 
 
 def zygote_setup() -> ZygoteSetup:
-    """The strongest set-up this machine offers. Solutions can import what is installed beside this interpreter (numpy, …)."""
+    """The strongest set-up this machine offers. Solutions can import what is installed beside this interpreter
+    (numpy, …).
+    """
     paths = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
-    libraries = [*paths, str(Path(sys.base_prefix) / "lib"), "/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib"]
+    libraries = [
+        *paths,
+        str(Path(sys.base_prefix) / "lib"),
+        "/lib",
+        "/lib64",
+        "/usr/lib",
+        "/usr/lib64",
+        "/usr/local/lib",
+    ]
     system = ["/usr/share/zoneinfo", "/etc/localtime", "/etc/ld.so.cache", "/dev/urandom", "/dev/random", "/dev/zero"]
     return ZygoteSetup(
-        preload=tuple(PRELOAD),
+        preload=PRELOAD,
         site=tuple(dict.fromkeys(paths[2:])),
         readable=tuple(dict.fromkeys([*libraries, *system])),
         writable=("/dev/null",),
@@ -139,7 +156,8 @@ print(json.dumps({
     "clean_env": set(os.environ) <= set(ENVIRONMENT),
     "no_capabilities": not capabilities(),
     "seccomp": refused(fork) and refused(open_socket) and threads_work(),
-    "landlock": refused(lambda: os.listdir("/")) and refused(lambda: os.mkdir("d")) and refused(lambda: open("/proc/self/stat")),
+    "landlock": refused(lambda: os.listdir("/")) and refused(lambda: os.mkdir("d"))
+        and refused(lambda: open("/proc/self/stat")),
 }))
 """
 
@@ -162,7 +180,7 @@ def probe(zygote: Zygote) -> tuple[str, ...]:
         said = (outcome.report.removeprefix(b"C") + outcome.stderr).decode("utf-8", "replace").strip()
         raise EnvironmentProblem(
             f"the judge can't run a program here (wait status {outcome.status}): {said[-1000:]}",
-            "check memory and process limits (ulimit -a), and that the container allows prctl(2), setrlimit(2), seccomp(2)",
+            "check memory and process limits (ulimit -a); the container must allow prctl(2), setrlimit(2), seccomp(2)",
         )
     held = json.loads(outcome.stdout)
     return tuple(name for name in REMEDIES if held[name])
@@ -176,7 +194,10 @@ def require(active: tuple[str, ...], required: tuple[str, ...]) -> None:
     """
     missing = [name for name in required if name not in active]
     if missing:
-        remedies = "; ".join(f"{name}: {REMEDIES.get(name, 'no such layer: one of ' + ', '.join(REMEDIES))}" for name in missing)
+        remedies = "; ".join(
+            f"{name}: {REMEDIES.get(name, 'no such layer: one of ' + ', '.join(REMEDIES))}" for name in missing
+        )
         raise EnvironmentProblem(
-            f"the judge's required isolation is missing: {', '.join(missing)} (active: {', '.join(active) or 'none'})", remedies
+            f"the judge's required isolation is missing: {', '.join(missing)} (active: {', '.join(active) or 'none'})",
+            remedies,
         )

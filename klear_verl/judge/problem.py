@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Union
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -21,7 +21,8 @@ class StdioTest(_Frozen):
 
 
 class CallTest(_Frozen):
-    """Call `Problem.entry_point` with `args`; its return value (JSON values; tuple counts as list) is compared with `expected`.
+    """Call `Problem.entry_point` with `args`; its return value (JSON values; tuple counts as list) is compared with
+    `expected`.
 
     `alternatives` are further accepted values: APPS wraps some of its expected values in a list and doesn't say which.
     """
@@ -46,15 +47,16 @@ class PytestTest(_Frozen):
     code: str
 
 
-Test = Annotated[Union[StdioTest, CallTest, AssertTest, PytestTest], Field(discriminator="kind")]
+Test = Annotated[StdioTest | CallTest | AssertTest | PytestTest, Field(discriminator="kind")]
 Comparison = Literal["lines", "tokens", "exact", "float"]
 
 
 class Problem(_Frozen):
     """One problem with at least one test.
 
-    `id` decides, with the seed, which tests are drawn when there are more than the configured maximum, so it must be the same for every
-    response of a group. `time_limit_s` and `max_tests` override the judge's configuration where the data says so.
+    `id` decides, with the seed, which tests are drawn when there are more than the configured maximum, so it must be
+    the same for every response of a group. `time_limit_s` and `max_tests` override the judge's configuration where the
+    data says so.
     """
 
     id: str

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which tests of a problem count: a function of the problem's id and the seed alone, so a group of responses shares them."""
+"""Which tests of a problem count: a function of the problem's id and the seed alone, so a group of responses shares
+them.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The supervisor's side of one zygote: starts it, sends it one test at a time, and collects what came out.
 
-No untrusted code runs in this process, and expected outputs never leave it. Inputs travel in sealed memory files and outputs in pipes that
-only the child holds, so the zygote has nothing to leak from one test to the next. Judging what came out is `grading.py`'s business.
+No untrusted code runs in this process, and expected outputs never leave it. Inputs travel in sealed memory files and
+outputs in pipes that only the child holds, so the zygote has nothing to leak from one test to the next. Judging what
+came out is `grading.py`'s business.
 """
 
 from __future__ import annotations
@@ -50,23 +51,29 @@ class ZygoteDied(Exception):
 
 @dataclass(frozen=True)
 class ZygoteSetup:
-    """What a zygote is told once. `seccomp` is a compiled BPF program (empty: none); paths are for Landlock and `sys.path`."""
+    """What a zygote is told once. `seccomp` is a compiled BPF program (empty: none); paths are for Landlock and
+    `sys.path`.
+    """
 
     preload: tuple[str, ...]
     site: tuple[str, ...] = ()
     readable: tuple[str, ...] = ()
     writable: tuple[str, ...] = ()
     seccomp: bytes = b""
+    landlock: bool = True
 
     def message(self) -> bytes:
         """The zygote's first message."""
         lists = {"preload": self.preload, "site": self.site, "readable": self.readable, "writable": self.writable}
-        return json.dumps({**lists, "seccomp": base64.b64encode(self.seccomp).decode()}).encode()
+        seccomp = base64.b64encode(self.seccomp).decode()
+        return json.dumps({**lists, "seccomp": seccomp, "landlock": self.landlock}).encode()
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the kernel and the pipes say about one run. `status` is a wait status; `reason` is "exit", "cpu", "wall" or "output"."""
+    """What the kernel and the pipes say about one run. `status` is a wait status; `reason` is "exit", "cpu", "wall"
+    or "output".
+    """
 
     status: int
     reason: str
@@ -109,7 +116,9 @@ class _Sink:
 
 
 class Zygote:
-    """One zygote process and its private working folder. Not thread-safe: one caller at a time. Starts, and restarts, by itself."""
+    """One zygote process and its private working folder. Not thread-safe: one caller at a time. Starts, and
+    restarts, by itself.
+    """
 
     def __init__(self, setup: ZygoteSetup):
         self._setup = setup
@@ -140,7 +149,7 @@ class Zygote:
                 _Sink(pipes[2][0], min(_REPORT_BYTES, int(limits.stdout_mib * (1 << 20)) + 4096)),
             ]
             out, err, report = (write for _, write in pipes)
-            request = {"limits": {**limits.model_dump(), "processes": 512}, "mode": mode, "seed": seed}
+            request = {"limits": limits.model_dump(), "mode": mode, "seed": seed}
             try:
                 try:
                     fds = [inputs[0], out, err, report, inputs[1], inputs[2]]
@@ -159,9 +168,7 @@ class Zygote:
             reply["reason"] = "output"
         return Outcome(stdout=stdout, stderr=stderr, report=said, **reply)
 
-    def _collect(
-        self, control: socket.socket, sinks: list[_Sink], limits: Limits
-    ) -> tuple[dict[str, Any], bool]:
+    def _collect(self, control: socket.socket, sinks: list[_Sink], limits: Limits) -> tuple[dict[str, Any], bool]:
         poll = select.poll()
         poll.register(control, select.POLLIN)
         by_fd = {sink.fd: sink for sink in sinks}
@@ -229,7 +236,9 @@ class Zygote:
         return ours
 
     def _tidy(self) -> None:
-        """Leaves nothing in the working folder: where Landlock is missing, a name there would be a message to the next test."""
+        """Leaves nothing in the working folder: where Landlock is missing, a name there would be a message to the
+        next test.
+        """
         for entry in os.scandir(self._folder):
             if entry.is_dir(follow_symlinks=False):
                 shutil.rmtree(entry.path)

@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import StrEnum
 
 
-class Verdict(str, Enum):
+class Verdict(StrEnum):
     """The outcome of one test."""
 
     AC = "AC"
@@ -41,9 +41,10 @@ class Usage:
 class Judgement:
     """The judgement of one solution.
 
-    `verdicts` has one entry per test that counted, in the order of the (sub)set of tests. `pass_rate` is AC / all and `acc` says that all
-    passed; both are None when any verdict is IE, because then nothing was learnt about the solution. `detail` is one line for a person: the
-    first failure. `layers` names the isolation layers that were active.
+    `verdicts` has one entry per test that counted, in the order of the (sub)set of tests. `pass_rate` is AC / all and
+    `acc` says that all passed; both are None when any verdict is IE, because then nothing was learnt about the
+    solution. `detail` is one line for a person: the first failure. `layers` names the isolation layers that were
+    active.
     """
 
     verdicts: tuple[Verdict, ...]

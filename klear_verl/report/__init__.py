@@ -6,6 +6,7 @@ schema.py       the JSON files that other commands write, as far as the report r
 metrics.py      verl's metrics.jsonl, as one series per metric
 curves.py       several seeds of one recipe as one curve with a band
 style.py        colours, fonts, and a figure as inline SVG
+panels.py       how curves become a picture
 charts.py       the training pictures
 held_out.py     the evaluation pictures
 tables.py       the tables

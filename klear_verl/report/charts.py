@@ -3,109 +3,15 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from klear_verl.report.curves import Curve, Stage, band, smooth
+from klear_verl.report.curves import Curve, Stage, band
 from klear_verl.report.metrics import Metrics
-from klear_verl.report.sources import TrainingRun
+from klear_verl.report.panels import Line, Panel, chart, slug, step_axis
 from klear_verl.report.style import ALARM, PALETTE, Chart, figure, legend_above, looks, to_svg
-
-SMOOTH_FROM, WINDOW = 12, 5
-
-
-@dataclass(frozen=True)
-class Line:
-    """One metric of a chart: the first of `names` that a run logged (or `compute`d of several), times `scale`."""
-
-    label: str
-    names: tuple[str, ...] = ()
-    scale: float = 1.0
-    colour: str | None = None
-    compute: Callable[[Metrics], dict[int, float]] | None = None
-
-    def pick(self, run: TrainingRun) -> dict[int, float]:
-        """The series of a run."""
-        series = self.compute(run.metrics) if self.compute else run.metrics.get(*self.names)
-        return {step: value * self.scale for step, value in series.items()}
-
-
-@dataclass(frozen=True)
-class Panel:
-    """One pair of axes: its y label with the unit, and what is drawn."""
-
-    ylabel: str
-    lines: tuple[Line, ...]
-    from_zero: bool = False
-
-
-def chart(stage: Stage, title: str, reading: str, panels: Sequence[Panel]) -> Chart | None:
-    """Panels over a shared step axis; those without data are left out. None if nothing is left."""
-    drawn = [(panel, curves) for panel in panels if (curves := _curves(stage, panel))]
-    if not drawn:
-        return None
-    with looks():
-        fig, axes = figure(len(drawn))
-        for ax, (panel, curves) in zip(axes, drawn, strict=True):
-            for curve, colour, dash in curves:
-                draw_curve(ax, curve, colour, dash)
-            if len(curves) > 1 or curves[0][0].seeds > 1:
-                legend_above(ax, 2 if max(len(curve.label) for curve, _, _ in curves) > 14 else 3)
-            ax.set_ylabel(panel.ylabel)
-            if panel.from_zero:
-                ax.set_ylim(bottom=0)
-        step_axis(axes[-1])
-        if any(_smoothed(curve) for _, curves in drawn for curve, _, _ in curves):
-            reading += f" Thin: as logged; bold: mean of {WINDOW} steps."
-        if any(curve.seeds > 1 for _, curves in drawn for curve, _, _ in curves):
-            reading += " Shaded: lowest to highest seed."
-        return Chart(title, reading, to_svg(fig, f"{stage.title}: {title}", slug(f"{stage.recipe}-{title}")))
-
-
-def _curves(stage: Stage, panel: Panel) -> list[tuple[Curve, str, str]]:
-    found = []
-    several = len(stage.lines) > 1
-    for number, line in enumerate(panel.lines):
-        for place, curve in enumerate(stage.curves(line.pick)):
-            parts = [line.label if len(panel.lines) > 1 else "", curve.label if several or curve.seeds > 1 else ""]
-            label = ", ".join(part for part in parts if part) or line.label
-            # One run per colour when runs are compared, and the metrics by dashes; else a colour per metric.
-            colour = PALETTE[place % len(PALETTE)] if several else line.colour or PALETTE[number % len(PALETTE)]
-            dash = ("-", "--", ":", "-.")[number % 4] if several else "-"
-            found.append((Curve(label, curve.steps, curve.mean, curve.low, curve.high, curve.seeds), colour, dash))
-    return found
-
-
-def _smoothed(curve: Curve) -> bool:
-    return len(curve.steps) >= SMOOTH_FROM
-
-
-def draw_curve(ax: Axes, curve: Curve, colour: str, dash: str = "-") -> None:
-    """A curve with its band; the bold line is a moving average from `SMOOTH_FROM` steps on."""
-    if curve.seeds > 1:
-        ax.fill_between(curve.steps, curve.low, curve.high, color=colour, alpha=0.16, linewidth=0)
-    if _smoothed(curve):
-        ax.plot(curve.steps, curve.mean, color=colour, alpha=0.35, linewidth=0.9)
-        ax.plot(curve.steps, smooth(curve.mean, WINDOW), dash, color=colour, label=curve.label)
-    else:
-        ax.plot(curve.steps, curve.mean, dash, color=colour, label=curve.label, marker="o", markersize=3)
-
-
-def step_axis(ax: Axes) -> None:
-    """A step axis with whole numbers."""
-    ax.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
-    ax.set_xlabel("training step")
-
-
-def slug(text: str) -> str:
-    """`text` as an id."""
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
 
 
 def percent(label: str, name: str, colour: str | None = None) -> Line:
@@ -208,10 +114,10 @@ def scoring(stage: Stage) -> Chart | None:
         Line("lost", ("klear/lost_rollouts",), colour=PALETTE[4]),
     )
     text = (
-        "Malformed: no usable answer, the model's doing. Ungraded (could not be scored) and lost (generating or scoring "
-        "raised an error) are faults of the machinery: both must stay at 0."
+        "Malformed: no usable answer, the model's doing. Ungraded (could not be scored) and lost (generating or "
+        "scoring raised an error) are faults of the machinery: both must stay at 0."
     )
-    panels = [Panel("responses per step", lines, from_zero=True)]
+    panels = [Panel("responses per step", lines, from_zero=True, smoothed=False)]
     return chart(stage, "Malformed, ungraded and lost responses", text, panels)
 
 
@@ -220,7 +126,7 @@ def sft_loss(stage: Stage) -> Chart | None:
     loss = (Line("training", ("train/loss",)), Line("validation", ("val/loss",)))
     panels = [
         Panel("loss (nats per token)", loss),
-        Panel("learning rate", (Line("learning rate", ("train/lr",), colour=PALETTE[4]),), from_zero=True),
+        Panel("learning rate", (Line("rate", ("train/lr",), colour=PALETTE[4]),), from_zero=True, smoothed=False),
         Panel("gradient norm", (Line("gradient norm", ("train/grad_norm",), colour=PALETTE[2]),), from_zero=True),
     ]
     text = "Falling: the model imitates the solutions better. A validation loss that rises again means overfitting."
@@ -262,7 +168,7 @@ def step_time(stage: Stage) -> Chart | None:
         layers["validation"] = on_steps(outside)
     layers = {label: seconds for label, seconds in layers.items() if seconds.sum() > 0.005 * whole.mean.sum()}
     with looks():
-        fig, (ax,) = figure(height=3.2)
+        fig, (ax,) = figure(extra=0.3)
         base = np.zeros_like(whole.mean)
         width = 0.85 * float(np.diff(whole.steps).min()) if len(whole.steps) > 1 else 0.85
         for colour, (label, seconds) in zip(PALETTE, layers.items(), strict=False):
@@ -273,6 +179,8 @@ def step_time(stage: Stage) -> Chart | None:
         step_axis(ax)
         legend_above(ax, 3)
         text = "Each bar is one step, split by what the time went into (percentages: share of the whole run)."
+        if len(stage.runs) > 1:
+            text += f" Mean of all {len(stage.runs)} runs."
         return Chart("Step time", text, to_svg(fig, f"{stage.title}: step time", slug(f"{stage.recipe}-time")))
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from klear_verl.report.charts import slug
+from klear_verl.report.panels import slug
 from klear_verl.report.schema import BenchmarkResult
 from klear_verl.report.sources import Evaluation
 from klear_verl.report.style import INK, PALETTE, Chart, figure, legend_above, looks, to_svg
@@ -63,7 +63,7 @@ class Benchmark:
 
 
 def benchmarks(evaluations: Sequence[Evaluation]) -> list[Benchmark]:
-    """The results of all evaluations by benchmark, in the order of the files; those with nothing graded are left out."""
+    """The results of all evaluations by benchmark, in the order of the files, except where nothing could be graded."""
     found: dict[str, dict[str, list[BenchmarkResult]]] = {}
     for evaluation in evaluations:
         for model, results in evaluation.results.items():
@@ -77,7 +77,7 @@ def accuracy(benchmark: Benchmark) -> Chart:
     """avg@n of every model on one benchmark."""
     several = max(len(results) for results in benchmark.by_model.values()) > 1
     with looks():
-        fig, (ax,) = figure(height=3.1)
+        fig, (ax,) = figure(extra=0.2)
         draw_accuracy(ax, benchmark)
         svg = to_svg(fig, f"Held-out accuracy on {benchmark.name}", slug(f"held-out-{benchmark.name}"))
     problems = next((r.problems for results in benchmark.by_model.values() for r in results if r.problems), None)

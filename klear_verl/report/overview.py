@@ -9,9 +9,9 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from klear_verl.errors import DataError
-from klear_verl.report.charts import draw_curve, step_axis
 from klear_verl.report.curves import group
 from klear_verl.report.held_out import benchmarks, draw_accuracy
+from klear_verl.report.panels import draw_curve, step_axis
 from klear_verl.report.sources import TrainingRun, discover
 from klear_verl.report.style import PALETTE, legend_above, looks
 

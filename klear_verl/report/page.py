@@ -12,9 +12,10 @@ import jinja2
 import numpy as np
 
 from klear_verl.report import tables
-from klear_verl.report.charts import RL_CHARTS, SFT_CHARTS, slug
+from klear_verl.report.charts import RL_CHARTS, SFT_CHARTS
 from klear_verl.report.curves import TITLES, Stage, group
 from klear_verl.report.held_out import STAGES, Benchmark, accuracy, benchmarks
+from klear_verl.report.panels import slug
 from klear_verl.report.sources import Evaluation, Material
 from klear_verl.report.style import Chart
 from klear_verl.report.tables import Table

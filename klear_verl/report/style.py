@@ -75,9 +75,10 @@ def looks() -> Iterator[None]:
         yield
 
 
-def figure(panels: int = 1, height: float = HEIGHT, width: float = WIDTH) -> tuple[Figure, list[Axes]]:
-    """A figure with `panels` axes stacked over one shared x axis; sizes in inches."""
-    fig = Figure(figsize=(width, height if panels == 1 else 1.75 * panels + 0.35), layout="constrained")
+def figure(panels: int = 1, extra: float = 0.0) -> tuple[Figure, list[Axes]]:
+    """A figure with `panels` axes stacked over one shared x axis, and `extra` inches of height for legends."""
+    height = HEIGHT if panels == 1 else 1.75 * panels + 0.35
+    fig = Figure(figsize=(WIDTH, height + extra), layout="constrained")
     axes = fig.subplots(panels, 1, sharex=True, squeeze=False)[:, 0]
     return fig, list(axes)
 

@@ -42,12 +42,12 @@ def runs(stages: Sequence[Stage]) -> Table:
     head = ["run", "recipe", "seed", "status", "steps", "wall time", "first → last"]
     rows = []
     for stage in stages:
-        for run in stage.runs:
+        for label, run in ((label, run) for label, members in stage.lines for run in members):
             ends = first_last(run)
             what = "loss" if run.kind == "sft" else "reward"
             rows.append(
                 [
-                    stage.title,
+                    stage.title if len(stage.lines) == 1 else f"{stage.title}: {label}",
                     run.recipe,
                     _text(run.info.seed if run.info else None),
                     run.info.status if run.info else "unknown",

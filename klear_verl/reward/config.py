@@ -139,8 +139,8 @@ class RewardConfig(StrictModel):
         hint = f"nearest known: {', '.join(near)}" if near else f"known: {', '.join(known)}"
         raise DataError(
             f"data_source '{data_source}' is unknown ({hint})",
-            f"correct the row, or add the name to the reward configuration: {WHERE}.data_sources={{'{data_source}': math}} "
-            'or code (klear score: --reward.data_sources=\'{"NAME": "math"}\')',
+            f"correct the row, or give its task in the configuration: {WHERE}.data_sources={{'{data_source}': math}}, "
+            'or code instead of math (for klear score: --reward.data_sources=\'{"NAME": "math"}\')',
         )
 
 

@@ -45,7 +45,8 @@ class MathPool:
     """`workers` grader processes, started at first use and replaced when one dies."""
 
     def __init__(self, workers: int = 1, cpu_s: float = 5.0, wall_s: float = 30.0, memory_mib: int = 4096):
-        self._limits = {"cpu_s": cpu_s, "wall_s": wall_s}
+        self._cpu_s = cpu_s
+        self._wall_s = wall_s
         self._memory_mib = memory_mib
         self._idle: queue.LifoQueue[_Worker | None] = queue.LifoQueue()  # the last used is the warmest
         self._size = workers
@@ -66,7 +67,7 @@ class MathPool:
             if self._closed.is_set():
                 raise EnvironmentProblem("the math grader pool is closed", "grade before closing the scorer")
             worker = worker or _Worker(self._memory_mib)
-            result = worker.grade({"gold": gold, "answer": answer, **self._limits}, self._limits["wall_s"] + 1.0)
+            result = worker.grade({"gold": gold, "answer": answer, "cpu_s": self._cpu_s}, self._wall_s)
             if result.outcome in ("timeout", "crash"):
                 worker.kill()
                 worker = None
@@ -125,9 +126,7 @@ class _Worker:
             reply = json.loads(self._read_line(wall_s))
         except TimeoutError:
             self.kill()
-            return MathGrade(
-                "timeout", f"over {request['wall_s']:g} s of wall-clock time", 0.0, time.monotonic() - start
-            )
+            return MathGrade("timeout", f"over {wall_s:g} s of wall-clock time", 0.0, time.monotonic() - start)
         except (EOFError, BrokenPipeError):
             return self._post_mortem(request, time.monotonic() - start)
         return MathGrade(reply["outcome"], reply["detail"], reply["cpu_s"], time.monotonic() - start)
@@ -137,8 +136,6 @@ class _Worker:
         code = self._process.wait()
         if code == -signal.SIGPROF:
             return MathGrade("timeout", f"over {request['cpu_s']:g} s of CPU time", request["cpu_s"], wall_s)
-        if code == -signal.SIGALRM:
-            return MathGrade("timeout", f"over {request['wall_s']:g} s of wall-clock time", 0.0, wall_s)
         return MathGrade("crash", f"the grader process ended with status {code}", 0.0, wall_s)
 
     def _read_line(self, timeout_s: float) -> bytes:

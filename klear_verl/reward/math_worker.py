@@ -6,7 +6,7 @@ heavier. It runs math-verify without math-verify's own time-outs, which need sig
 a time-out as "not equal"; instead the kernel kills this process when a pair takes too long, even inside one C call,
 and even if its parent is gone.
 
-Protocol, JSON per line. In: {"gold", "answer", "cpu_s", "wall_s"}. Out: first {"ready": true}, then {"outcome",
+Protocol, JSON per line. In: {"gold", "answer", "cpu_s"}. Out: first {"ready": true}, then {"outcome",
 "detail", "cpu_s"} with outcome "correct", "wrong", "bad_gold" (the reference cannot be parsed) or "error"
 (math-verify raised: nobody's answer was judged).
 """
@@ -29,11 +29,14 @@ from sympy import Basic, MatrixBase
 
 # A boxed answer is what prompts ask for, so it wins over any other expression of the answer.
 _EXTRACTION = (LatexExtractionConfig(boxed_match_priority=0), ExprExtractionConfig())
-_BARE_PERCENT = re.compile(r"(?<!\\)%")
+# math-verify reads no percentage at the end of a box, and elsewhere takes 10 and 10% for equal.
+_BOXED_PERCENT = re.compile(r"\s*\\?%\s*}")
+_PLAIN_PERCENT = re.compile(r"[-+\d.,\s]+\\?%\s*")
 
 
 def parse_expression(text: str) -> list[Any]:
     """What math-verify finds in `text`: sympy expressions and their source strings; empty if nothing."""
+    text = _BOXED_PERCENT.sub("}", text)
     return parse(text, _EXTRACTION, parsing_timeout=None, raise_on_error=True)
 
 
@@ -43,8 +46,11 @@ def parse_gold(gold: str) -> tuple[Any, ...]:
 
     A bare reference is boxed, since bare text is searched for numbers only (`3\\sqrt{2}` would read as 3).
     """
-    text = _BARE_PERCENT.sub(r"\\%", gold)  # in LaTeX a bare % opens a comment
-    parsed = parse_expression(text if "\\boxed" in text or "$" in text else f"\\boxed{{{text}}}")
+    if _PLAIN_PERCENT.fullmatch(gold):
+        text = gold.replace("\\%", "%")
+    else:
+        text = gold if "\\boxed" in gold or "$" in gold else f"\\boxed{{{gold}}}"
+    parsed = parse_expression(text)
     return tuple(parsed) if any(isinstance(item, (Basic, MatrixBase)) for item in parsed) else ()
 
 
@@ -72,6 +78,7 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # a parent that is gone needs no traceback
     logging.disable(logging.CRITICAL)  # math-verify warns about the time-outs we switch off on purpose
     # Replies go out on a private descriptor: nothing that prints can corrupt them.
     replies = os.fdopen(os.dup(1), "w", buffering=1)
@@ -80,12 +87,10 @@ def main() -> None:
     for line in sys.stdin:
         request = json.loads(line)
         start = time.process_time()
-        # The default action of both signals ends the process, in the kernel.
+        # The default action of its signal ends the process, in the kernel. It counts this process's CPU time alone, so
+        # it need not be disarmed while waiting. The wall-clock limit is the parent's to keep.
         signal.setitimer(signal.ITIMER_PROF, request["cpu_s"])
-        signal.setitimer(signal.ITIMER_REAL, request["wall_s"])
         outcome, detail = grade(request["gold"], request["answer"])
-        signal.setitimer(signal.ITIMER_PROF, 0)
-        signal.setitimer(signal.ITIMER_REAL, 0)
         print(json.dumps({"outcome": outcome, "detail": detail, "cpu_s": time.process_time() - start}), file=replies)
 
 

@@ -22,9 +22,10 @@ REQUIRED_KEYS = ("id", "data_source", "response", "ground_truth")
 
 @dataclass(frozen=True)
 class InputRow:
-    """A row to score, and its line number, from 1."""
+    """A row to score, its line number, from 1, and its id as the file has it (text or integer)."""
 
     line: int
+    id: str | int
     request: ScoreRequest
 
 
@@ -90,8 +91,8 @@ def _parse(number: int, raw: bytes) -> InputRow | BadRow:
     extra = row.get("extra_info")
     if extra is not None and not isinstance(extra, dict):
         return BadRow(number, f"extra_info must be an object, not {type(extra).__name__}")
-    request = ScoreRequest(row["id"], row["data_source"], row["response"], row["ground_truth"], extra or {})
-    return InputRow(number, request)
+    request = ScoreRequest(str(row["id"]), row["data_source"], row["response"], row["ground_truth"], extra or {})
+    return InputRow(number, row["id"], request)
 
 
 class ResultFile:
@@ -115,9 +116,9 @@ class ResultFile:
                 kept += len(raw)
         os.ftruncate(self._descriptor, kept)
 
-    def append(self, result: ScoreResult) -> None:
-        """Writes one row, whole."""
-        data = (json.dumps(result.row()) + "\n").encode()
+    def append(self, result: ScoreResult, row_id: str | int) -> None:
+        """Writes one row, whole, under the id that the input row has."""
+        data = (json.dumps({**result.row(), "id": row_id}) + "\n").encode()
         while data:
             data = data[os.write(self._descriptor, data) :]
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -94,7 +94,7 @@ def score_file(
         note = _check_same_config(out, config, fresh=not results.existing)
         config = _with_jobs(config, jobs)
         with Scorer(config) as scorer, tqdm(total=summary.rows, file=stream, unit="row", disable=not progress) as bar:
-            for item in _outcomes(scorer, source, [row["id"] for row in results.existing], out, jobs):
+            for row, item in _outcomes(scorer, source, [done["id"] for done in results.existing], out, jobs):
                 if isinstance(item, BadRow):
                     summary.bad += 1
                     bar.write(f"{source}, line {item.line}: {item.reason}", file=stream)
@@ -102,7 +102,8 @@ def score_file(
                         summary.stopped = True
                         break
                 elif isinstance(item, ScoreResult):
-                    results.append(item)
+                    assert isinstance(row, InputRow)
+                    results.append(item, row.id)
                     summary.add(item.acc, item.status)
                     if item.status == "ungraded":
                         bar.write(f"row '{item.id}': ungraded: {item.detail}", file=stream)
@@ -121,44 +122,47 @@ def score_file(
 
 def _outcomes(
     scorer: Scorer, source: Path, done: list[object], out: Path, jobs: int
-) -> Iterator[ScoreResult | BadRow | int]:
+) -> Iterator[tuple[InputRow | BadRow, ScoreResult | BadRow | int]]:
     """Per input row and in order: its new result, what is wrong with it, or the index of its earlier result."""
-    waiting: list[tuple[int, Future[ScoreResult] | BadRow | int]] = []
+    waiting: deque[tuple[InputRow | BadRow, Future[ScoreResult] | int | None]] = deque()
     matched = 0
     with ThreadPoolExecutor(jobs, thread_name_prefix="klear-score") as threads:
         try:
             for row in read_rows(source):
                 if isinstance(row, BadRow):
-                    waiting.append((row.line, row))
-                elif matched < len(done):
-                    if row.request.id == done[matched]:
-                        waiting.append((row.line, matched))
-                        matched += 1
-                    elif _is_bad(scorer, row):  # it was bad in the earlier run too, and got no output row
-                        waiting.append((row.line, threads.submit(scorer.score, row.request)))
-                    else:
-                        raise _mismatch(out, matched, done[matched], f"'{row.request.id}' (line {row.line})")
+                    waiting.append((row, None))
+                elif matched < len(done) and row.id == done[matched]:
+                    waiting.append((row, matched))
+                    matched += 1
+                elif matched < len(done) and not _is_bad(scorer, row):
+                    # A row that is bad now was bad in the earlier run too, and got no result; this one lacks its own.
+                    raise _mismatch(out, matched, done[matched], f"'{row.id}' (line {row.line})")
                 else:
-                    waiting.append((row.line, threads.submit(scorer.score, row.request)))
+                    waiting.append((row, threads.submit(scorer.score, row.request)))
                 if len(waiting) > _QUEUED_PER_JOB * jobs:
-                    yield _settle(*waiting.pop(0))
+                    yield _settle(*waiting.popleft())
             if matched < len(done):
                 raise _mismatch(out, matched, done[matched], "nothing")
             while waiting:
-                yield _settle(*waiting.pop(0))
+                yield _settle(*waiting.popleft())
         finally:
             for _, pending in waiting:
                 if isinstance(pending, Future):
                     pending.cancel()
 
 
-def _settle(line: int, item: Future[ScoreResult] | BadRow | int) -> ScoreResult | BadRow | int:
-    if not isinstance(item, Future):
-        return item
+def _settle(
+    row: InputRow | BadRow, pending: Future[ScoreResult] | int | None
+) -> tuple[InputRow | BadRow, ScoreResult | BadRow | int]:
+    if isinstance(row, BadRow) or pending is None:
+        assert isinstance(row, BadRow)
+        return row, row
+    if isinstance(pending, int):
+        return row, pending
     try:
-        return item.result()
+        return row, pending.result()
     except DataError as error:
-        return BadRow(line, str(error))
+        return row, BadRow(row.line, str(error))
 
 
 def _is_bad(scorer: Scorer, row: InputRow) -> bool:

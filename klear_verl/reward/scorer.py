@@ -50,7 +50,9 @@ class Scorer:
         loop = asyncio.get_running_loop()
         if self.config.task_of(request.data_source) == "math":
             return await loop.run_in_executor(self._threads, self._math_scorer().score, request)
-        scorer = self._code or await loop.run_in_executor(self._threads, self._code_scorer)
+        scorer = self._code
+        if scorer is None:  # starting the judge takes a while
+            scorer = await loop.run_in_executor(self._threads, self._code_scorer)
         return await scorer.score_async(request)
 
     def score_many(self, requests: Iterable[ScoreRequest], jobs: int = 1) -> Iterator[ScoreResult]:

@@ -65,6 +65,7 @@ def _run(kind: Kind, recipe: str, config: DictConfig, run_dir: RunDir) -> int:
         print(f"klear: {error}", file=sys.stderr)
         return 1
     record = run_dir.finish("finished", line.step)
+    run_dir.link_model()
     line.close(f"finished: {record.steps} steps in {record.wall_s:.0f} s, in {run_dir.path}")
     return 0
 

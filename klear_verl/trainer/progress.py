@@ -25,6 +25,9 @@ SHOWN = (
 )
 """Metric, label and format of what the line shows, where the step has it."""
 
+QUIET_S = 5.0
+"""Without a terminal, steps are shown at most this often."""
+
 
 def announce(phase: str) -> None:
     """Says, from any process of a run, what the run is doing now."""
@@ -41,6 +44,7 @@ class ProgressLine:
     started: float = field(default_factory=time.monotonic)
     stream = sys.stderr
     _text: str = ""
+    _shown_at: float = -QUIET_S
 
     def phase(self, text: str) -> None:
         """Shows a phase without a step number."""
@@ -55,7 +59,7 @@ class ProgressLine:
             self.step = max(self.step, int(match[1]))
             if shown := describe(values):
                 total = f"/{self.total_steps}" if self.total_steps else ""
-                self._show(f"step {match[1]}{total}  {shown}")
+                self._show_step(f"step {match[1]}{total}  {shown}")
 
     def tick(self) -> None:
         """Refreshes the elapsed time on a terminal."""
@@ -68,6 +72,12 @@ class ProgressLine:
         if self.stream.isatty():
             self.stream.write("\n")
         self.stream.flush()
+
+    def _show_step(self, text: str) -> None:
+        last = self.total_steps is not None and self.step >= self.total_steps
+        if self.stream.isatty() or last or time.monotonic() - self._shown_at >= QUIET_S:
+            self._shown_at = time.monotonic()
+            self._show(text)
 
     def _show(self, text: str) -> None:
         self._text = text

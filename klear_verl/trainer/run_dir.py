@@ -6,6 +6,7 @@
     run_dir/metrics.jsonl    one line per step; metrics.1.jsonl, metrics.2.jsonl, … hold those of earlier, interrupted attempts
     run_dir/log.txt          everything that verl, Ray and vLLM printed
     run_dir/checkpoints/     verl's checkpoints, global_step_N
+    run_dir/model            the newest checkpoint in Hugging Face's format (a link), where the recipe saves one
 """
 
 from __future__ import annotations
@@ -107,6 +108,17 @@ class RunDir:
         self.record.wall_s = round(self._earlier_wall_s + time.monotonic() - self._started_at, 1)
         self._save(self.record)
         return self.record
+
+    def link_model(self) -> None:
+        """Points `model` at the newest checkpoint's Hugging Face copy, if the run saved any."""
+        found = [path for path in self.path.glob("checkpoints/global_step_*/**/huggingface") if (path / "config.json").is_file()]
+        weights = [path for path in found if any(path.glob("*.safetensors"))]
+        if weights:
+            newest = max(weights, key=lambda path: int(path.relative_to(self.path / "checkpoints").parts[0].rsplit("_", 1)[1]))
+            aside = self.path / ".model.tmp"
+            aside.unlink(missing_ok=True)
+            aside.symlink_to(newest.relative_to(self.path))
+            aside.replace(self.path / "model")
 
     def _save(self, record: RunRecord) -> None:
         self.record = record

@@ -67,7 +67,8 @@ def test_zero_betas_drop_the_gradient_as_ppo_does():
 
 
 @pytest.mark.parametrize(
-    "dual_clip, value_factor, gradient_factor", [("off", 20.0, 20.0), ("zero_grad", 10.0, 0.0), ("preserve", 10.0, 10.0)]
+    "dual_clip, value_factor, gradient_factor",
+    [("off", 20.0, 20.0), ("zero_grad", 10.0, 0.0), ("preserve", 10.0, 10.0)],
 )
 def test_dual_clip_choice_above_c_with_negative_advantage(dual_clip, value_factor, gradient_factor):
     loss, gradient, metrics = loss_and_gradient(20.0, -2.0, GPPOLossConfig(dual_clip=dual_clip), clip_ratio_c=10.0)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fixtures of the evaluation tests: rows, checkpoint folders without a model in them, and stand-ins for engine and grader."""
+"""Fixtures of the evaluation tests: rows, checkpoint folders without a model, stand-ins for engine and grader."""
 
 import json
 import struct
@@ -27,7 +27,7 @@ class CharTokenizer:
 
 
 class EchoEngine:
-    """Answers with the model's name and the seed; can be told to fail after a number of samples. Not safe to call when closed."""
+    """Answers with the model's name and the seed; can be told to fail after a number of samples."""
 
     def __init__(self, fail_after: int | None = None):
         self.fail_after = fail_after
@@ -128,7 +128,7 @@ def write_jsonl(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def config(tmp_path: Path, write_jsonl, make_checkpoint, monkeypatch) -> Callable[..., EvalConfig]:
-    """A valid configuration: models a and b, benchmark `sums` with 3 rows, n = 2, for a tokenizer of single characters."""
+    """A valid configuration: models a and b, benchmark `sums` with 3 rows, n = 2, tokens of one character."""
     monkeypatch.setattr(preflight, "load_tokenizer", lambda checkpoint: CharTokenizer())
     rows = [math_row(f"{number} + 1 ?", str(number + 1)) for number in range(3)]
     values = {

@@ -81,7 +81,8 @@ def test_a_missing_folder_is_named_with_its_key():
 
 
 @pytest.mark.parametrize(
-    ("file", "what"), [("config.json", "config.json"), ("model.safetensors", "weights"), ("tokenizer.json", "tokenizer")]
+    ("file", "what"),
+    [("config.json", "config.json"), ("model.safetensors", "weights"), ("tokenizer.json", "tokenizer")],
 )
 def test_what_a_folder_lacks_is_named(make_checkpoint, file, what):
     folder = make_checkpoint("first")
@@ -95,4 +96,12 @@ def test_a_damaged_weight_file_is_found(make_checkpoint, content):
     folder = make_checkpoint("first")
     (folder / "model.safetensors").write_bytes(content)
     with pytest.raises(EnvironmentProblem, match="damaged"):
+        key(folder)
+
+
+def test_a_weight_file_that_was_not_written_to_the_end_is_found(make_checkpoint):
+    folder = make_checkpoint("first")
+    content = (folder / "model.safetensors").read_bytes()
+    (folder / "model.safetensors").write_bytes(content[:-1])
+    with pytest.raises(EnvironmentProblem, match=r"model\.safetensors: \d+ bytes instead of \d+"):
         key(folder)

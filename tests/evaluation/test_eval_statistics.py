@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """avg@n, pass@k and the bootstrap: hand-worked values and properties."""
 
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import pytest
 from hypothesis import given
@@ -62,7 +62,7 @@ def test_mean_pass_at_k_is_none_when_a_problem_has_fewer_than_k_samples():
 def test_mean_pass_at_k_never_falls_with_k(outcomes):
     shortest = min(len(samples) for samples in outcomes)
     values = [mean_pass_at_k(outcomes, k) for k in range(1, shortest + 1)]
-    assert all(low <= high + 1e-12 for low, high in zip(values, values[1:], strict=False))
+    assert all(low <= high + 1e-12 for low, high in pairwise(values))
 
 
 @given(OUTCOMES, st.integers(0, 2**32))

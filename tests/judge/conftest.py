@@ -13,7 +13,7 @@ from klear_verl.judge.judge import Judge
 from klear_verl.judge.problem import AssertTest, CallTest, Problem, StdioTest
 from klear_verl.judge.verdict import Judgement
 
-SHORT = Limits(cpu_s=0.5, wall_s=1.5, memory_mib=512, stdout_mib=1)
+SHORT = Limits(cpu_s=0.5, wall_s=1.5, memory_mib=192, stdout_mib=1)
 
 
 @pytest.fixture(scope="session")

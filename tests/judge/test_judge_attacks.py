@@ -6,7 +6,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -73,7 +72,10 @@ local, remote = Vector(ctypes.addressof(buffer), 8), Vector(id(int), 8)
 n = ctypes.CDLL(None).process_vm_readv(os.getppid(), ctypes.byref(local), 1, ctypes.byref(remote), 1, 0)
 print(42 if n == 8 else "refused")
 """,
-    "ptrace_of_the_parent": "import ctypes, os; print(42 if ctypes.CDLL(None).ptrace(16, os.getppid(), 0, 0) == 0 else 'refused')",
+    "ptrace_of_the_parent": """
+import ctypes, os
+print(42 if ctypes.CDLL(None).ptrace(16, os.getppid(), 0, 0) == 0 else 'refused')
+""",
     "kill_everything": "import os\nos.kill(-1, 9)\nprint(42)",
     "kill_the_parent": "import os\nos.kill(os.getppid(), 9)\nprint(42)",
     "stop_the_parent": "import os, signal\nos.kill(os.getppid(), signal.SIGSTOP)\nprint(42)",
@@ -86,7 +88,7 @@ import ctypes
 libc = ctypes.CDLL(None)
 print(42 if any(libc.syscall(number, 0, 0, 0, 0, 0) >= 0 for number in (57, 58, 56)) else "refused")
 """,
-    "clone3": "import ctypes; print(42 if ctypes.CDLL(None).syscall(435, 0, 0) >= 0 else 'refused')",
+    "clone3": "import ctypes\nlibc = ctypes.CDLL(None)\nprint(42 if libc.syscall(435, 0, 0) >= 0 else 'refused')",
     "thread_bomb": """
 import threading, time
 while True: threading.Thread(target=time.sleep, args=(60,)).start()
@@ -99,7 +101,11 @@ while True: threading.Thread(target=time.sleep, args=(60,)).start()
     "disk_bomb_in_place": "f = open('big', 'wb')\nwhile True: f.write(b'x' * (1 << 20))",
     "disk_bomb_in_tmp": "f = open('/tmp/klear_attack_disk', 'wb')\nf.write(b'x')\nf.flush()\nprint(42)",
     "shared_memory_file": "open('/dev/shm/klear_attack_shm', 'w')\nprint(42)",
-    "shared_memory_segment": "import ctypes; print(42 if ctypes.CDLL(None).shmget(77, 4096, 0o1666) >= 0 else 'refused')",
+    "shared_memory_segment": """
+import ctypes
+libc = ctypes.CDLL(None)
+print(42 if libc.shmget(77, 4096, 0o1666) >= 0 else 'refused')
+""",
     "ignores_signals": """
 import signal
 for n in range(1, 32):
@@ -143,11 +149,19 @@ for pid in (os.getppid(), 'self', 1, *range(2, 40000)):
     "tcp": "import socket\nsocket.create_connection(('127.0.0.1', 22), 1)\nprint(42)",
     "udp": "import socket\nsocket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'x', ('127.0.0.1', 53))\nprint(42)",
     "abstract_socket": "import socket\nsocket.socket(socket.AF_UNIX).bind('\\0klear')\nprint(42)",
-    "io_uring": "import ctypes; print(42 if ctypes.CDLL(None).syscall(425, 8, ctypes.create_string_buffer(256)) >= 0 else 'refused')",
+    "io_uring": """
+import ctypes
+libc = ctypes.CDLL(None)
+print(42 if libc.syscall(425, 8, ctypes.create_string_buffer(256)) >= 0 else 'refused')
+""",
     "memfd": "import os\nos.memfd_create('x')\nprint(42)",
-    "namespaces": "import ctypes; print(42 if ctypes.CDLL(None).unshare(0x10000000) == 0 else 'refused')",
+    "namespaces": "import ctypes\nlibc = ctypes.CDLL(None)\nprint(42 if libc.unshare(0x10000000) == 0 else 'refused')",
     "chroot": "import os\nos.chroot('/')\nprint(42)",
-    "mount": "import ctypes; print(42 if ctypes.CDLL(None).mount(b'none', b'/mnt', b'tmpfs', 0, 0) == 0 else 'refused')",
+    "mount": """
+import ctypes
+libc = ctypes.CDLL(None)
+print(42 if libc.mount(b'none', b'/mnt', b'tmpfs', 0, 0) == 0 else 'refused')
+""",
     "symbolic_link": "import os\nos.symlink('/etc/passwd', 'link')\nprint(42)",
     "mode_of_an_installed_file": "import os\nos.chmod(os.__file__, 0o644)\nprint(42)",
     "truncated_installed_file": "import os\nos.truncate(os.__file__, 10**9)\nprint(42)",
@@ -215,21 +229,6 @@ with Judge() as judge:
     assert "acc=True" in done.stdout, done
 
 
-def test_double_fork_and_setsid_leave_no_process(strict_judge: Judge) -> None:
-    """Without seccomp it must be the reaper that does it; see test_judge_leftovers."""
-    before = _descendants()
-    source = """
-import os
-if os.fork() == 0:
-    os.setsid()
-    if os.fork() == 0:
-        import time
-        time.sleep(600)
-"""
-    strict_judge.run(Problem(id="x", tests=(StdioTest(input="", output="42"),)), source)
-    assert _descendants() == before
-
-
 def test_attacks_leave_no_files() -> None:
     assert not list(Path("/tmp").glob("klear_attack*")) and not list(Path("/dev/shm").glob("klear_attack*"))
 
@@ -267,15 +266,3 @@ print("found" if needle in text else "clean")
 """
     judgement = strict_judge.run(Problem(id="y", tests=(StdioTest(input="", output="clean"),)), source)
     assert judgement.acc, judgement.detail
-
-
-def _descendants() -> int:
-    time.sleep(0.05)
-    sleeping = 0
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                sleeping += b"judge/zygote/__main__.py" in (entry / "cmdline").read_bytes()
-            except OSError:
-                continue  # ended meanwhile
-    return sleeping

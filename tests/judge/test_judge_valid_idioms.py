@@ -86,7 +86,8 @@ sys.setrecursionlimit(10**6)
 @functools.lru_cache(None)
 def depth(n):
     return 0 if n == 0 else 1 + depth(n - 1)
-assert depth(20000) == 20000
+n = 20000 if sys.version_info < (3, 12) else 2000  # later Pythons bound it themselves
+assert depth(n) == n
 print(sum(map(int, open(0).read().split())))
 """,
     "class_solution_in_script": """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Lets the tests of this folder import their helper `sample_runs`; nothing else."""
+"""Lets the tests of this folder import `sample_runs`; nothing else."""
 
 import sys
 from pathlib import Path

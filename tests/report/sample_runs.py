@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Directories as `klear train`, `klear sft`, `klear eval` and `klear quickstart` write them, with made-up but plausible
-values. A helper of the tests in this folder; nothing here is measured."""
+values. Used by the tests of this folder; nothing here is measured."""
 
 from __future__ import annotations
 

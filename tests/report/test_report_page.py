@@ -181,6 +181,14 @@ def test_several_seeds_are_told_and_drawn_as_one(tmp_path):
     assert found.labels.count("Math RL: Reward") == 1
 
 
+def test_compared_runs_are_told_apart_in_the_table_and_the_legends(tmp_path):
+    for name in ("gppo", "clip_higher"):
+        rl_run(tmp_path / name, steps=4)
+    words = page(tmp_path).words
+    assert "Math RL: gppo" in words and "Math RL: clip_higher" in words
+    assert "clip_higher: malformed" in words
+
+
 def test_a_summary_alone_makes_a_page_with_accuracy_and_stages(tmp_path):
     found = page(write_summary(tmp_path))
     assert "Held-out accuracy on code" in found.labels and "SFT" in found.words and "loss 3.5 → 0.5" in found.words

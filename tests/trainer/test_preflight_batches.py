@@ -73,6 +73,12 @@ def test_sequence_parallel_ranks_are_not_data_parallel_ones() -> None:
     )
 
 
+def test_ranks_may_outnumber_the_prompts_of_a_mini_batch() -> None:
+    # 2 prompts x 8 responses are one response for each of 16 ranks.
+    sizes = {ACTOR + "ppo_mini_batch_size": 2, ACTOR + "ppo_micro_batch_size_per_gpu": 1}
+    check_rl_batches(rl(trainer__n_gpus_per_node=16, **sizes))
+
+
 def test_one_response_is_enough_where_groups_are_not_compared() -> None:
     check_rl_batches(rl(algorithm__adv_estimator="gae", **{ROLLOUT + "n": 1, "trainer__n_gpus_per_node": 4}))
 

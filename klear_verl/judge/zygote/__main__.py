@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Entry of the zygote, run by path in a fresh interpreter without site-packages.
 
-It makes `klear_verl.judge.zygote` importable without executing the `__init__` of the packages above it, so that nothing heavier than
-the standard library can ever get into the process that is forked for every test.
+It makes `klear_verl.judge.zygote` importable without executing the `__init__` of the packages above it, so that
+nothing heavier than the standard library can ever get into the process that is forked for every test.
 """
 
 import os

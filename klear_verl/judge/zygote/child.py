@@ -3,9 +3,9 @@
 
 Only after all limits hold is the solution read and compiled, because compiling hostile text can itself explode.
 
-The report pipe's first byte is written before any untrusted code runs, so it can't be forged: C (compiled), E (does not compile, reason
-follows) or I (we failed, reason follows). What follows C is written beside untrusted code and is never more than a value; see
-`program.py`.
+The report pipe's first byte is written before any untrusted code runs, so it can't be forged: C (compiled), E (does
+not compile, reason follows) or I (we failed, reason follows). What follows C is written beside untrusted code and is
+never more than a value; see `program.py`.
 """
 
 from __future__ import annotations
@@ -28,14 +28,13 @@ DESCRIPTORS = 3
 REPORT, PAYLOAD, TEST = 3, 4, 5
 
 _STACK_BYTES = 64 << 20
-_PROCESSES = 512
 
 
 def prepare() -> None:
     """Things done once, in the zygote, for all children."""
     # What `site` would have added, and programs use.
-    builtins.exit = _sitebuiltins.Quitter("exit", "Ctrl-D (i.e. EOF)")  # type: ignore[assignment]
-    builtins.quit = _sitebuiltins.Quitter("quit", "Ctrl-D (i.e. EOF)")  # type: ignore[assignment]
+    builtins.exit = _sitebuiltins.Quitter("exit", "Ctrl-D (i.e. EOF)")
+    builtins.quit = _sitebuiltins.Quitter("quit", "Ctrl-D (i.e. EOF)")
     program.prepare()
     soft, hard = resource.getrlimit(resource.RLIMIT_STACK)
     wanted = _STACK_BYTES if hard == resource.RLIM_INFINITY else min(_STACK_BYTES, hard)
@@ -91,15 +90,15 @@ def _limit(limits: dict[str, float]) -> None:
     both(resource.RLIMIT_CORE, 0)
     both(resource.RLIMIT_MEMLOCK, 0)
     both(resource.RLIMIT_MSGQUEUE, 0)
-    # Per user, not per process, and not for root: a coarse net. seccomp is what stops forks.
-    both(resource.RLIMIT_NPROC, max(_PROCESSES, int(limits["processes"])))
+    # Not RLIMIT_NPROC: it counts all threads of the user, so a trainer's threads would cost honest programs theirs.
+    # seccomp stops forks, and the address space bounds threads.
 
 
 def _open_standard_streams() -> None:
     """Python's own set-up, in UTF-8: the zygote's stream objects are bound to the zygote's standard streams."""
-    sys.stdin = open(0, encoding="utf-8", errors="surrogateescape", closefd=False)
-    sys.stdout = open(1, "w", encoding="utf-8", errors="surrogateescape", closefd=False)
-    sys.stderr = open(2, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
+    sys.stdin = open(0, encoding="utf-8", errors="surrogateescape", closefd=False)  # noqa: SIM115
+    sys.stdout = open(1, "w", encoding="utf-8", errors="surrogateescape", closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
     for name in ("stdin", "stdout", "stderr"):
         stream = getattr(sys, name)
         stream.buffer.raw.name = f"<{name}>"

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The Linux calls that the standard library lacks: prctl, capset, seccomp and Landlock, through ctypes. Policy is elsewhere."""
+"""The Linux calls that the standard library lacks: prctl, capset, seccomp and Landlock, through ctypes. Policy is
+elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -87,7 +89,9 @@ def landlock_abi() -> int:
 
 
 class LandlockRules:
-    """A rule set that lets files beneath some paths be read, and nothing else of the file system, TCP or foreign processes be touched."""
+    """A rule set that lets files beneath some paths be read, and nothing else of the file system, TCP or foreign
+    processes be touched.
+    """
 
     class _Attributes(ctypes.Structure):
         _fields_ = (("files", ctypes.c_uint64), ("network", ctypes.c_uint64), ("scoped", ctypes.c_uint64))

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs a compiled solution as Python itself would run a script, or calls into it.
 
-Covered: a test of kind assert or pytest passes only if its last statement was reached: the 16 secret bytes at the start of the TEST
-descriptor must come back on the report pipe, and they are read after that statement, so they are in no object and no frame before.
-Leaving early in any way, an exception or a kill fails. `==` between a value of the solution's own class and anything else is refused
-(see `_Guarded`).
-Not covered: the solution shares this process with the test code, so a solution written against this very file can read the TEST
-descriptor itself. Tests of kind stdio and call do not have that weakness: nothing of their expected outputs is in this process.
+Covered: a test of kind assert or pytest passes only if its last statement was reached: the 16 secret bytes at the
+start of the TEST descriptor must come back on the report pipe, and they are read after that statement, so they are in
+no object and no frame before. Leaving early in any way, an exception or a kill fails. `==` between a value of the
+solution's own class and anything else is refused (see `_Guarded`).
+Not covered: the solution shares this process with the test code, so a solution written against this very file can read
+the TEST descriptor itself. Tests of kind stdio and call do not have that weakness: nothing of their expected outputs
+is in this process.
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ _prelude: dict[str, Any] = {}
 
 
 def prepare() -> None:
-    """Collects the names that solutions of LeetCode's form (`class Solution`) take for granted, as LiveCodeBench's grader does."""
+    """Collects the names that solutions of LeetCode's form (`class Solution`) take for granted, as LiveCodeBench's
+    grader does.
+    """
     for name in ("typing", "collections", "itertools", "functools", "heapq", "bisect", "math", "string", "operator"):
         module = sys.modules[name]
         public = getattr(module, "__all__", None) or [key for key in vars(module) if not key.startswith("_")]
@@ -115,7 +118,7 @@ def _exit_status(error: SystemExit) -> int:
 
 
 def _show_exception() -> None:
-    sys.__excepthook__(*sys.exc_info())  # type: ignore[arg-type]
+    sys.__excepthook__(*sys.exc_info())
     sys.stderr.flush()
 
 
@@ -174,7 +177,9 @@ _GUARD = "__klear_compare__"
 
 
 class _Guarded(ast.NodeTransformer):
-    """Rewrites `a == b` and `a != b` of the test code, so that a value can't pass by bringing its own idea of equality."""
+    """Rewrites `a == b` and `a != b` of the test code, so that a value can't pass by bringing its own idea of
+    equality.
+    """
 
     def visit_Compare(self, node: ast.Compare) -> ast.AST:
         self.generic_visit(node)
@@ -188,7 +193,9 @@ class _Guarded(ast.NodeTransformer):
 def _guarded_compare(left: Any, right: Any, want_equal: bool) -> Any:
     atoms = type(left) in _ATOMS and type(right) in _ATOMS
     if not atoms and _own_classes(left) != _own_classes(right):
-        raise AssertionError("a value of the solution's own class, with its own __eq__, is compared with something else")
+        raise AssertionError(
+            "a value of the solution's own class, with its own __eq__, is compared with something else"
+        )
     return left == right if want_equal else left != right
 
 
@@ -196,7 +203,9 @@ _ATOMS = frozenset({int, str, float, bool, bytes, type(None)})
 
 
 def _own_classes(value: Any) -> set[type]:
-    """The solution's classes with an `__eq__` of their own, in a value or in the standard containers that it is made of."""
+    """The solution's classes with an `__eq__` of their own, in a value or in the standard containers that it is made
+    of.
+    """
     found: set[type] = set()
     seen: set[int] = set()
     waiting = [value]

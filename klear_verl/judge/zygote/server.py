@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The zygote: forks one child per test, bounds its time, kills whatever it leaves, and reports what the kernel says about it.
+"""The zygote: forks one child per test, bounds its time, kills whatever it leaves, and reports what the kernel says
+about it.
 
-It never sees a program, an input, an output or an expected output: those pass through file descriptors that it hands on unread, so a
-child inherits nothing of earlier tests. One request at a time, one message each way over a SOCK_SEQPACKET socket:
+It never sees a program, an input, an output or an expected output: those pass through file descriptors that it hands
+on unread, so a child inherits nothing of earlier tests. One request at a time, one message each way over a
+SOCK_SEQPACKET socket:
   request: {"limits", "seed", "mode"} as JSON, with the child's descriptors attached (see `child.DESCRIPTORS`);
   b"kill": end the running child now (output limit); ignored when it has already ended;
   reply: {"status", "reason", "cpu_s", "wall_s", "peak_mib", "leftovers"} as JSON.
@@ -11,6 +13,7 @@ child inherits nothing of earlier tests. One request at a time, one message each
 from __future__ import annotations
 
 import base64
+import contextlib
 import fcntl
 import gc
 import importlib
@@ -42,7 +45,7 @@ def main(fd: int) -> None:
     linux.set_dumpable(False)
     linux.drop_capabilities()
     linux.no_new_privs()
-    abi = linux.landlock_abi()
+    abi = linux.landlock_abi() if setup["landlock"] else 0
     rules = linux.LandlockRules(abi, setup["readable"], setup["writable"]) if abi else None
     bpf = base64.b64decode(setup["seccomp"])
     seccomp = linux.SeccompFilter(bpf) if bpf else None
@@ -51,17 +54,20 @@ def main(fd: int) -> None:
     gc.disable()
     gc.freeze()
     control.send(b"ready")
-    while True:
-        message, fds, _, _ = socket.recv_fds(control, MAX_MESSAGE, 16)
-        if not message:
-            break
-        if message != b"kill":
-            control.send(json.dumps(_run(control, json.loads(message), fds, rules, seccomp)).encode())
+    with contextlib.suppress(BrokenPipeError):  # the supervisor went away during a test
+        while True:
+            message, fds, _, _ = socket.recv_fds(control, MAX_MESSAGE, 16)
+            if not message:
+                break
+            if message != b"kill":
+                control.send(json.dumps(_run(control, json.loads(message), fds, rules, seccomp)).encode())
     _remove_working_folder()
 
 
 def _claim(fd: int) -> socket.socket:
-    """Moves the socket out of the child's descriptor numbers, and fills those so that nothing received can land there."""
+    """Moves the socket out of the child's descriptor numbers, and fills those so that nothing received can land
+    there.
+    """
     high = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 64)
     os.closerange(3, 64)
     for _ in range(3, 3 + child.DESCRIPTORS):
@@ -131,7 +137,9 @@ def _wait(control: socket.socket, pid: int, limits: dict[str, float], started: f
 
 
 def _starved_s(pid: int) -> float:
-    """How long the child was ready to run but had no processor: the time of its worst-off thread. 0 where the kernel doesn't tell."""
+    """How long the child was ready to run but had no processor: the time of its worst-off thread. 0 where the kernel
+    doesn't tell.
+    """
     waits = [0]
     try:
         for thread in os.listdir(f"/proc/{pid}/task"):
@@ -178,6 +186,7 @@ def _children() -> list[int]:
 def _remove_working_folder() -> None:
     folder = os.getcwd()
     os.chdir("/")
-    # The supervisor empties the folder; where it was killed before it could, this is the last chance to leave nothing behind.
+    # The supervisor empties the folder; where it was killed before it could, this is the last chance to leave nothing
+    # behind.
     if os.path.isdir(folder) and not os.listdir(folder):
         os.rmdir(folder)

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Plain values as bytes, by exact type, so that no method of a solution's class ever runs where values are compared.
 
-Encoded are None, bool, int, float, str, list, tuple (as list) and dict, nothing else and no subclass. `encode` runs in the child;
-`decode` in the supervisor, on bytes that a hostile program may have written: any bytes at all give a plain value or ValueError.
+Encoded are None, bool, int, float, str, list, tuple (as list) and dict, nothing else and no subclass. `encode` runs in
+the child; `decode` in the supervisor, on bytes that a hostile program may have written: any bytes at all give a plain
+value or ValueError.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import json
 from typing import Any
 
 MAX_DEPTH = 100
-MAX_NODES = 2_000_000
+MAX_NODES = 1_000_000
 _SAFE_INT = 1 << 64
 
 
@@ -53,6 +54,9 @@ def decode(data: bytes) -> Any:
     Raises:
         ValueError: these bytes are none of `encode`'s.
     """
+    # Bounds the memory that decoding can take, before any is taken.
+    if sum(map(data.count, (b",", b"[", b"{"))) > 3 * MAX_NODES:
+        raise ValueError("the value is too large")
     try:
         return _unpack(json.loads(data))
     except (RecursionError, TypeError, OverflowError, UnicodeDecodeError) as error:

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`klear doctor`: runs the checks, the slow ones side by side, and prints the report."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import yaml
+
+from klear_verl.cpu import environment
+from klear_verl.doctor import machine, packages, probes
+from klear_verl.doctor.finding import Finding, from_error, render
+from klear_verl.errors import KlearError
+
+Check = Callable[[], "Finding | list[Finding]"]
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Entry point of `klear doctor`; returns 0 only if nothing FAILs."""
+    parser = argparse.ArgumentParser(prog="klear doctor", description=__doc__)
+    parser.add_argument("--recipe", metavar="NAME", help="also compose this recipe and check it as a run would")
+    parser.add_argument("--json", action="store_true", help="print the findings as JSON")
+    parser.add_argument("overrides", nargs="*", help="Hydra overrides for --recipe")
+    options = parser.parse_args(argv)
+    if options.overrides and not options.recipe:
+        parser.error("overrides need --recipe NAME")
+    findings = machine_findings()
+    if options.recipe:
+        environment.apply()
+        findings += recipe_findings(options.recipe, options.overrides)
+    print(probes.as_json(findings) if options.json else render(findings))
+    return int(any(finding.status == "FAIL" for finding in findings))
+
+
+def machine_findings() -> list[Finding]:
+    """All checks that need no recipe, in the order of the report."""
+    checks: list[Check] = [
+        lambda: packages.check_packages(environment.on_cpu()),
+        packages.check_entry_points,
+        probes.check_plugin,
+        probes.check_vllm,
+        probes.check_judge,
+        probes.check_math,
+        machine.check_memory,
+        machine.check_shared_memory,
+        machine.check_disk,
+        machine.check_leftovers,
+        machine.check_ray,
+    ]
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        return [finding for found in pool.map(_guarded, checks) for finding in found]
+
+
+def recipe_findings(recipe: str, overrides: list[str]) -> list[Finding]:
+    """Composes a recipe and runs the preflight of its kind on it."""
+    from klear_verl.trainer.preflight import rl_problems, sft_problems
+    from klear_verl.trainer.recipes import compose
+
+    name = f"recipe {recipe}"
+    try:
+        kind = recipe_kind(recipe)
+        cfg = compose(recipe, overrides, kind="sft" if kind == "sft" else "rl")
+    except KlearError as error:
+        return [from_error(name, error)]
+    problems, notes = sft_problems(cfg) if kind == "sft" else rl_problems(cfg)
+    findings = [from_error(name, problem) for problem in problems]
+    findings += [Finding(name, "warn", note) for note in notes]
+    return findings or [Finding(name, "ok", f"composes; model, data, batches, memory and Ray are fine ({kind})")]
+
+
+def recipe_kind(recipe: str) -> str:
+    """ "sft" or "rl", from the base that the recipe's defaults list names."""
+    from klear_verl.trainer.recipes import find_recipe
+
+    content = yaml.safe_load(find_recipe(recipe).read_text(encoding="utf-8")) or {}
+    bases = [base.strip("/") for base in content.get("defaults", []) if isinstance(base, str)]
+    return "sft" if any(base in ("sft", "sft_trainer_engine") for base in bases) else "rl"
+
+
+def _guarded(check: Check) -> list[Finding]:
+    try:
+        found = check()
+    except Exception as error:  # one broken check must not hide the others; its own failure is a finding
+        name = getattr(check, "__name__", "packages").removeprefix("check_")
+        print(f"klear doctor: the check '{name}' failed: {error!r}", file=sys.stderr)
+        return [Finding(name, "FAIL", f"the check itself failed: {type(error).__name__}: {error}", "report this")]
+    return [found] if isinstance(found, Finding) else found

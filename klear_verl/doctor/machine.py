@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""This machine, and what runs on it: memory, shared memory, disk, leftovers, Ray."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+from klear_verl.cpu import environment
+from klear_verl.doctor.finding import Finding, from_error
+from klear_verl.errors import KlearError
+from klear_verl.trainer.preflight import ray_cluster
+from klear_verl.trainer.preflight.machine import GIB, MIB, available_memory_bytes, rl_memory_bytes, stale_segments
+
+SHM_BYTES = 256 * MIB
+"""One rank's default bucket on the CPU platform (64 MiB), Ray's smallest object store, and as much again."""
+
+DISK_BYTES = 5 * GIB
+"""Room for a quickstart's checkpoints and Ray's logs."""
+
+RAY_FULL = 0.95
+"""Ray stores no objects on a file system fuller than this (local_fs_capacity_threshold)."""
+
+
+def check_memory() -> Finding:
+    """Available memory against the smallest RL run."""
+    available, needed = available_memory_bytes(), rl_memory_bytes(1, 0, reference_model=False)
+    found = f"{available / GIB:.1f} GiB available, {os.cpu_count()} cores"
+    if available >= needed:
+        return Finding("memory", "ok", found)
+    remedy = f"an RL run needs about {needed / GIB:.1f} GiB: close other programs, or raise the container's limit"
+    return Finding("memory", "warn", found, remedy)
+
+
+def check_shared_memory(folder: str = "/dev/shm") -> Finding:
+    """Free space in /dev/shm."""
+    if not os.path.isdir(folder):
+        return Finding("shared memory", "FAIL", f"{folder} does not exist", f"mount -t tmpfs -o size=2g tmpfs {folder}")
+    free = shutil.disk_usage(folder).free
+    found = f"{free / GIB:.2f} GiB free in {folder}"
+    if free >= SHM_BYTES:
+        return Finding("shared memory", "ok", found)
+    return Finding(
+        "shared memory", "FAIL", found, "enlarge it: docker run --shm-size=2g; mount -o remount,size=2g /dev/shm"
+    )
+
+
+def check_disk(folders: Iterable[str] | None = None) -> list[Finding]:
+    """Room in the working directory (checkpoints) and in the temporary directory (Ray)."""
+    findings = []
+    for folder in dict.fromkeys(folders or (os.getcwd(), tempfile.gettempdir())):
+        usage = shutil.disk_usage(folder)
+        found = f"{usage.free / GIB:.1f} GiB free in {folder}"
+        if usage.free < DISK_BYTES:
+            findings.append(
+                Finding("disk", "warn", found, f"a run writes up to {DISK_BYTES / GIB:.0f} GiB: free space")
+            )
+        elif usage.used / (usage.used + usage.free) > RAY_FULL:
+            full = f"{found}, {usage.used / (usage.used + usage.free):.0%} full"
+            findings.append(Finding("disk", "warn", full, f"Ray refuses a file system over {RAY_FULL:.0%}: free space"))
+        else:
+            findings.append(Finding("disk", "ok", found))
+    return findings
+
+
+def check_leftovers(folder: str = "/dev/shm", proc: str = "/proc") -> Finding:
+    """Shared-memory segments that a killed weight transfer left and that no process has open."""
+    mapped = _mapped_segments(proc, folder)
+    left = [name for name in stale_segments(folder) if name not in mapped]
+    if not left:
+        return Finding("leftovers", "ok", f"no orphaned segments in {folder}")
+    size = sum(os.stat(os.path.join(folder, name)).st_size for name in left)
+    paths = " ".join(os.path.join(folder, name) for name in left)
+    return Finding("leftovers", "warn", f"{len(left)} orphaned segments, {size / MIB:.0f} MiB", f"rm {paths}")
+
+
+def check_ray() -> list[Finding]:
+    """Token mode as our commands set it, and the cluster that a run would join, if any."""
+    variables = environment.variables() | dict(os.environ)
+    findings: list[Finding] = []
+    try:
+        ray_cluster.check_auth_mode(variables)
+        findings.append(Finding("ray auth", "ok", f"RAY_AUTH_MODE={variables.get('RAY_AUTH_MODE', '(unset)')}"))
+    except KlearError as error:
+        findings.append(from_error("ray auth", error))
+    try:
+        joined = ray_cluster.cluster_address({}, variables)
+        ray_cluster.check_ray({}, variables)
+    except KlearError as error:
+        return [*findings, from_error("ray", error)]
+    if joined is None:
+        return [*findings, Finding("ray", "ok", "no cluster runs; a run starts its own")]
+    found = f"a cluster of our versions answers at {joined[0]} ({joined[1]})"
+    remedy = "a CPU recipe brings its own cluster: RAY_ADDRESS=local, or end this one with ray stop"
+    return [*findings, Finding("ray", "warn" if environment.on_cpu() else "ok", found, remedy)]
+
+
+def _mapped_segments(proc: str, folder: str) -> set[str]:
+    """Names of segments in `folder` that a process has mapped; other users' processes cannot be looked into."""
+    names: set[str] = set()
+    for maps in Path(proc).glob("[0-9]*/maps"):
+        try:
+            lines = maps.read_text(errors="replace").splitlines()
+        except OSError:
+            continue  # the process has ended, or is somebody else's, as then are its segments
+        names |= {line.rsplit("/", 1)[-1].removesuffix(" (deleted)") for line in lines if f" {folder}/" in line}
+    return names

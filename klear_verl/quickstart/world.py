@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The miniature world: tokenizer, random model, demonstrations, and disjoint train and held-out rows of both tasks, all from one seed."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from klear_verl.quickstart import code_task, math_task, tiny_model
+
+DEMONSTRATIONS = 12_800
+WRONG_SHARE = 0.5
+HELD_OUT = {"math": 64, "code": 48}
+VOCABULARY = 512
+
+
+def make_world(directory: Path, seed: int) -> bool:
+    """Makes the world in `directory`, unless it is there already; returns whether it had to. Written aside, then renamed."""
+    marker = directory / "world.json"
+    if marker.is_file() and json.loads(marker.read_text(encoding="utf-8"))["seed"] == seed:
+        return False
+    shutil.rmtree(directory, ignore_errors=True)
+    aside = directory.with_name(f".{directory.name}.tmp")
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir(parents=True)
+    sizes = _write(aside, seed)
+    (aside / "world.json").write_text(json.dumps({"seed": seed, **sizes}, indent=2) + "\n", encoding="utf-8")
+    aside.rename(directory)
+    return True
+
+
+def _write(directory: Path, seed: int) -> dict[str, int]:
+    rng = random.Random(seed)
+    math_train, math_held_out = math_task.split(rng, HELD_OUT["math"])
+    code_train, code_held_out = code_task.split(rng, HELD_OUT["code"])
+    demonstrations = [_demonstration(rng, math_train, code_train) for _ in range(DEMONSTRATIONS)]
+    held_out = [_demonstration(rng, math_held_out, code_held_out) for _ in range(128)]
+    tokenizer = tiny_model.build_tokenizer((m["content"] for d in demonstrations for m in d["messages"]), VOCABULARY)
+    tiny_model.save(directory / "model", tokenizer, tiny_model.build_model(tokenizer, seed))
+    tables: dict[str, list[dict[str, Any]]] = {
+        "sft_train": demonstrations,
+        "sft_held_out": held_out,
+        "math_train": [problem.row() for problem in math_train],
+        "math_held_out": [problem.row() for problem in math_held_out],
+        "code_train": [problem.row() for problem in code_train],
+        "code_held_out": [problem.row() for problem in code_held_out],
+    }
+    for name, rows in tables.items():
+        _write_parquet(directory / f"{name}.parquet", rows)
+    return {name: len(rows) for name, rows in tables.items()}
+
+
+def _demonstration(
+    rng: random.Random, math_problems: Sequence[math_task.Addition], code_problems: Sequence[code_task.LinearPair]
+) -> dict[str, Any]:
+    wrong = rng.random() < WRONG_SHARE
+    if rng.random() < 2 / 3:
+        addition = rng.choice(math_problems)
+        prompt, response = addition.prompt(), addition.demonstration(forgets_carry=wrong)
+    else:
+        pair = rng.choice(code_problems)
+        prompt, response = pair.prompt(), pair.demonstration(careless=wrong)
+    return {"messages": [{"role": "user", "content": prompt}, {"role": "assistant", "content": response}]}
+
+
+def _write_parquet(path: Path, rows: list[dict[str, Any]]) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pq.write_table(pa.Table.from_pylist(rows), path)

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Properties of the reward configuration and of shaping."""
+
+import pytest
+
+from klear_verl.errors import ConfigError, DataError
+from klear_verl.reward.config import DATA_SOURCES, reward_config
+from klear_verl.reward.shaping import shape_pass_rate
+
+
+@pytest.mark.parametrize(("shape", "reward"), [("soft", 0.25), ("centered", -0.5), ("hard", -1.0)])
+def test_four_of_sixteen_tests_as_the_paper_and_the_released_code_have_it(shape, reward):
+    assert shape_pass_rate(4 / 16, shape) == reward
+
+
+@pytest.mark.parametrize("shape", ["soft", "centered", "hard"])
+def test_all_tests_passed_is_one_in_every_shape(shape):
+    assert shape_pass_rate(1.0, shape) == 1.0
+
+
+@pytest.mark.parametrize("shape", ["soft", "centered", "hard"])
+def test_default_order_is_malformed_at_most_wrong_less_than_correct(shape):
+    config = reward_config({"code": {"shape": shape}})
+    assert config.math.no_think_end <= config.math.wrong < config.math.correct
+    assert config.math.no_think_start <= config.math.wrong
+    assert config.code.malformed_value <= config.code.wrong < 1.0
+
+
+@pytest.mark.parametrize("values", [{"math": {"no_think_end": -0.5}}, {"code": {"malformed": 0.1}}])
+def test_malformed_above_wrong_is_refused_and_the_way_out_is_named(values):
+    with pytest.raises(ConfigError, match="allow_inversion"):
+        reward_config(values)
+
+
+def test_released_values_are_accepted_when_inversion_is_allowed():
+    config = reward_config({"math": {"no_think_end": -0.5, "no_think_start": -2.0}, "allow_inversion": True})
+    assert config.math.no_think_end == -0.5
+
+
+def test_wrong_not_below_correct_is_refused_even_then():
+    with pytest.raises(ConfigError, match=r"math\.wrong"):
+        reward_config({"math": {"wrong": 1.0}, "allow_inversion": True})
+
+
+def test_unknown_key_is_named_in_full_with_the_nearest():
+    with pytest.raises(
+        ConfigError, match=r"reward\.reward_kwargs\.klear\.math\.corect: unknown key; did you mean 'correct'"
+    ):
+        reward_config({"math": {"corect": 1}})
+
+
+def test_klear_data_sources_have_their_tasks():
+    assert DATA_SOURCES["math_longcot_math_verify"] == "math"
+    assert DATA_SOURCES["coder1_longcot"] == "code"
+
+
+def test_unknown_data_source_names_itself_the_nearest_and_the_key():
+    with pytest.raises(DataError, match=r"'coder1_longcott'.*nearest known: coder1_longcot") as caught:
+        reward_config(None).task_of("coder1_longcott")
+    assert "reward.reward_kwargs.klear.data_sources" in caught.value.remedy
+
+
+def test_configured_data_source_extends_the_table():
+    assert reward_config({"data_sources": {"mine": "code"}}).task_of("mine") == "code"

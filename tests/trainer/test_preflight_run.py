@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The whole preflight on composed recipes: a sound configuration passes, several faults are all told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from omegaconf import DictConfig
+from preflight_samples import CODE_ROW, MATH_ROW, SFT_ROW, write_jsonl, write_model, write_parquet
+
+from klear_verl.errors import ConfigError, KlearError
+from klear_verl.trainer.preflight import check_rl_config, check_sft_config, machine, names, rl_problems
+from klear_verl.trainer.recipes import compose
+
+
+@pytest.fixture(autouse=True)
+def quiet_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A machine without Ray, with memory enough: what is tested here is the configuration."""
+    monkeypatch.setattr(machine, "available_memory_bytes", lambda: 64 * machine.GIB)
+    monkeypatch.setenv("RAY_ADDRESS", "local")
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    monkeypatch.delenv("MASTER_PORT", raising=False)
+
+
+def rl(tmp_path: Path, *overrides: str) -> DictConfig:
+    model = write_model(tmp_path / "model")
+    rows = write_jsonl(tmp_path / "rows.jsonl", [MATH_ROW, CODE_ROW] * 8)
+    sound = [
+        "platform/rl=cpu",
+        f"actor_rollout_ref.model.path={model}",
+        f"data.train_files={rows}",
+        f"data.val_files={rows}",
+        "data.max_prompt_length=64",
+        "data.max_response_length=64",
+        "data.train_batch_size=16",
+        "actor_rollout_ref.actor.ppo_mini_batch_size=8",
+        "actor_rollout_ref.actor.ppo_micro_batch_size_per_gpu=8",
+        f"klear.run_dir={tmp_path / 'run'}",
+    ]
+    return compose("rl", [*sound, *overrides], kind="rl")
+
+
+def test_sound_rl_configuration_passes(tmp_path: Path) -> None:
+    assert rl_problems(rl(tmp_path)) == ([], [])
+
+
+def test_sound_sft_configuration_passes(tmp_path: Path) -> None:
+    rows = write_parquet(tmp_path / "rows.parquet", [SFT_ROW] * 8)
+    model = write_model(tmp_path / "model")
+    overrides = ["platform/sft=cpu", f"model.path={model}", f"data.train_files={rows}", "data.train_batch_size=8"]
+    check_sft_config(compose("sft", [*overrides, f"klear.run_dir={tmp_path / 'run'}"], kind="sft"))
+
+
+def test_stock_names_are_registered_and_need_no_look_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    registries = names._registries()
+    for key, stock in names.STOCK.items():
+        assert stock <= set(registries[key])
+    monkeypatch.setattr(names, "_registries", dict)  # an empty dict: any look-up would be a KeyError
+    names.check_registered_names(rl(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("actor_rollout_ref.model.path=/no/model", "/no/model does not exist"),
+        ("actor_rollout_ref.rollout.n=1", "rollout.n=1"),
+        ("actor_rollout_ref.actor.policy_loss.loss_mode=gppoo", "did you mean 'gppo'?"),
+        ("algorithm.adv_estimator=gpro", "did you mean 'grpo'?"),
+        ("trainer.v1.trainer_mode=klear_snyc", "did you mean 'klear_sync'?"),
+        ("reward.reward_manager.name=kler", "did you mean 'klear'?"),
+        ("+reward.reward_kwargs.klear.thnik=off", "did you mean 'think'?"),
+        ("+klear.poll_intervl_s=1", "did you mean 'poll_interval_s'?"),
+        ("data.train_files=/no/rows.jsonl", "/no/rows.jsonl does not exist"),
+        ("data.train_batch_size=24", "16 usable rows"),
+        ("data.max_response_length=5000", "max_position_embeddings"),
+        ("data.max_prompt_length=${data.no_such}", "data.no_such"),
+        ("trainer.default_local_dir=/dev/null/x", "/dev/null is a file"),
+    ],
+)
+def test_fault_is_told_with_a_remedy(tmp_path: Path, override: str, said: str) -> None:
+    problems, _ = rl_problems(rl(tmp_path, override))
+    assert said in "\n".join(str(problem) for problem in problems)
+    assert all(problem.remedy for problem in problems)
+
+
+def test_long_prompts_are_an_error_unless_filtered(tmp_path: Path) -> None:
+    with pytest.raises(KlearError, match="prompts exceed"):
+        check_rl_config(rl(tmp_path, "data.max_prompt_length=20", "data.filter_overlong_prompts=False"))
+
+
+def test_too_little_memory_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "available_memory_bytes", lambda: 2 * machine.GIB)
+    with pytest.raises(KlearError, match=r"2\.0 GiB are available"):
+        check_rl_config(rl(tmp_path))
+
+
+def test_port_in_use_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import socket
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        monkeypatch.setenv("MASTER_PORT", str(taken.getsockname()[1]))
+        with pytest.raises(KlearError, match=r"MASTER_PORT=.* the port is in use"):
+            check_sft_config(compose("sft", ["platform/sft=cpu"], kind="sft"))
+
+
+def test_several_faults_are_all_told_at_once(tmp_path: Path) -> None:
+    cfg = rl(tmp_path, "actor_rollout_ref.rollout.n=1", "data.train_files=/no/rows.jsonl", "+klear.x=1")
+    with pytest.raises(ConfigError) as caught:
+        check_rl_config(cfg)
+    message = str(caught.value)
+    assert message.startswith("3 problems")
+    assert all(said in message for said in ("1. klear.x", "2. actor_rollout_ref.rollout.n=1", "3. data.train_files"))
+
+
+def test_the_configuration_is_left_as_it_was(tmp_path: Path) -> None:
+    cfg = rl(tmp_path)
+    before = cfg.copy()
+    rl_problems(cfg)
+    assert cfg == before
