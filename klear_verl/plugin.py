@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What verl loads (entry point group `verl.plugins`): every registration of klear_verl, made as the registry it goes into is imported.
+"""What verl loads (entry point group `verl.plugins`): every registration of klear_verl, made as the registry it goes
+into is imported.
 
-verl only *imports* this module, in every process, and swallows an exception it raises (verl/__init__.py, 0.9.1). So this module is tiny and
-does nothing by itself that can fail: it hooks the import of verl's registry modules and registers right after each of them has run. Two
-things follow. `import verl` pays almost nothing for us; and a registration that fails raises out of the very import that needs it, on the
-driver as on every worker, with its cause — instead of an "unsupported loss mode" some minutes later.
+verl only *imports* this module, in every process, and swallows an exception it raises (verl/__init__.py, 0.9.1). So
+this module is tiny and does nothing by itself that can fail: it hooks the import of verl's registry modules and
+registers right after each of them has run. Two things follow. `import verl` pays almost nothing for us; and a
+registration that fails raises out of the very import that needs it, on the driver as on every worker, with its cause —
+instead of an "unsupported loss mode" some minutes later.
 """
 
 from __future__ import annotations
@@ -47,7 +49,9 @@ class _RegisteringLoader(importlib.abc.Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         assert module.__spec__ is not None
-        module.__spec__.loader = module.__loader__ = self.inner  # from here on the module looks as if we had never been there
+        module.__spec__.loader = module.__loader__ = (
+            self.inner
+        )  # from here on the module looks as if we had never been there
         self.inner.exec_module(module)
         register(module.__name__, self.target)
 
@@ -99,7 +103,8 @@ def install() -> None:
 
 
 def verify() -> None:
-    """Imports every hooked module and asks verl's registries for our names. Takes some seconds: for start-up checks and `klear doctor`.
+    """Imports every hooked module and asks verl's registries for our names. Takes some seconds: for start-up checks
+    and `klear doctor`.
 
     Raises:
         EnvironmentProblem: a registration failed (with its cause) or a name is missing.

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""verl's FSDP engines for device "cpu": the stock ones, registered, with the three steps of their construction that assume an accelerator changed."""
+"""verl's FSDP engines for device "cpu": the stock ones, registered, with the three steps of their construction that
+assume an accelerator changed."""
 
 from __future__ import annotations
 
@@ -15,8 +16,9 @@ class _OnCpu:
     """What both engines need."""
 
     def _build_fsdp_module(self, module: Any) -> Any:
-        # A forward-only engine (the reference model) is built with CPU offloading into pinned memory, which needs an accelerator, and
-        # offloading from CPU to CPU is meaningless. The engine configuration is frozen, so the flag is lifted for the build alone.
+        # A forward-only engine (the reference model) is built with CPU offloading into pinned memory, which needs an
+        # accelerator, and offloading from CPU to CPU is meaningless. The engine configuration is frozen, so the flag
+        # is lifted for the build alone.
         config = self.engine_config  # type: ignore[attr-defined]
         forward_only = config.forward_only
         object.__setattr__(config, "forward_only", False)

@@ -13,7 +13,8 @@ ALWAYS = {
     "VLLM_NO_USAGE_STATS": "1",
     # verl swallows the failure of a plugin it discovers, but not of a module named here.
     "VERL_USE_EXTERNAL_MODULES": "klear_verl.plugin",
-    # Ray switches token authentication on by itself where a token file lies in the home, and then refuses clusters started without.
+    # Ray switches token authentication on by itself where a token file lies in the home, and then refuses clusters
+    # started without.
     "RAY_AUTH_MODE": "disabled",
 }
 
@@ -49,3 +50,6 @@ def apply() -> None:
     """Sets the variables in this process (and so in those it starts), leaving alone what is set already."""
     for name, value in variables().items():
         os.environ.setdefault(name, value)
+    # The quickstart's recipes build their paths on this folder; saved configurations hold it, so it must not depend on
+    # where one stands.
+    os.environ["KLEAR_QUICKSTART"] = str(Path(os.environ.get("KLEAR_QUICKSTART", "quickstart-out")).absolute())

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """verl's platform for machines without an accelerator: gloo, plain memory, and Ray "GPUs" that are only slots.
 
-verl asks Ray for the resource "GPU" in several places, so the platform keeps that name and our commands start Ray with as many of them as
-there are ranks (`ray_kwargs.ray_init.num_gpus`). Not for speed: it exists so that the whole pipeline can run, and be tested, anywhere.
+verl asks Ray for the resource "GPU" in several places, so the platform keeps that name and our commands start Ray with
+as many of them as there are ranks (`ray_kwargs.ray_init.num_gpus`). Not for speed: it exists so that the whole
+pipeline can run, and be tested, anywhere.
 """
 
 from __future__ import annotations
@@ -20,11 +21,15 @@ from klear_verl.cpu import vllm_distribution
 
 
 class CpuDeviceId(str):
-    """What `get_device_id()` returns. verl uses it as `tensor.to(id)` and `FSDP(device_id=id)`, where it must be "cpu", and formats
-    it into `f"{get_device_name()}:{id}"` (utils/fsdp_utils.py:229, bucketed_weight_transfer.py:183), where it must be an index."""
+    """What `get_device_id()` returns. verl uses it as `tensor.to(id)` and `FSDP(device_id=id)`, where it must be
+    "cpu", and formats it into `f"{get_device_name()}:{id}"` (utils/fsdp_utils.py:229,
+    bucketed_weight_transfer.py:183), where it must be an index."""
 
     def __new__(cls) -> CpuDeviceId:
         return super().__new__(cls, "cpu")
+
+    def __getnewargs__(self) -> tuple[()]:  # type: ignore[override]
+        return ()  # str's own would hand "cpu" to __new__, and neither pickle nor deepcopy would work
 
     def __format__(self, spec: str) -> str:
         return "0"
@@ -34,7 +39,8 @@ DEVICE_ID = CpuDeviceId()
 
 
 class CpuDeviceModule(types.ModuleType):
-    """`torch.cpu` plus the part of `torch.cuda`'s interface that verl calls; memory figures are those of this process."""
+    """`torch.cpu` plus the part of `torch.cuda`'s interface that verl calls; memory figures are those of this
+    process."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(torch.cpu, name)
@@ -102,7 +108,7 @@ class PlatformCPU(PlatformBase):
     def is_available(self) -> bool:
         return True
 
-    def current_device(self) -> CpuDeviceId:  # type: ignore[override]
+    def current_device(self) -> CpuDeviceId:
         return DEVICE_ID
 
     def device_count(self) -> int:

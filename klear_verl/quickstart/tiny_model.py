@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A tokenizer and a randomly initialised tiny Qwen3, made on the spot from the tasks' own text: no download, nothing pretrained."""
+"""A tokenizer and a randomly initialised tiny Qwen3, made on the spot from the tasks' own text: no download, nothing
+pretrained."""
 
 from __future__ import annotations
 
@@ -15,7 +16,8 @@ CHAT_TEMPLATE = (
 
 
 def build_tokenizer(texts: Iterable[str], vocab_size: int) -> Any:
-    """A byte-level BPE with single digits, ChatML special tokens and Qwen's chat format (without a default system prompt)."""
+    """A byte-level BPE with single digits, ChatML special tokens and Qwen's chat format (without a default system
+    prompt)."""
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The miniature world: tokenizer, random model, demonstrations, and disjoint train and held-out rows of both tasks, all from one seed."""
+"""The miniature world: tokenizer, random model, demonstrations, and disjoint train and held-out rows of both tasks,
+all from one seed."""
 
 from __future__ import annotations
 
@@ -19,7 +20,8 @@ VOCABULARY = 512
 
 
 def make_world(directory: Path, seed: int) -> bool:
-    """Makes the world in `directory`, unless it is there already; returns whether it had to. Written aside, then renamed."""
+    """Makes the world in `directory`, unless it is there already; returns whether it had to. Written aside, then
+    renamed."""
     marker = directory / "world.json"
     if marker.is_file() and json.loads(marker.read_text(encoding="utf-8"))["seed"] == seed:
         return False

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Status = Literal["graded", "malformed", "ungraded"]
-"""graded: scored on its answer. malformed: no usable answer (no think tags, no code, …), scored by a format value. ungraded: our own machinery
-failed (time-out of the grader, IE of the judge, unparsable reference); its score means nothing and it is counted apart."""
+"""graded: scored on its answer. malformed: no usable answer (no think tags, no code, …), scored by a format value.
+ungraded: our own machinery failed (time-out of the grader, IE of the judge, unparsable reference); its score means
+nothing and it is counted apart."""
 
 
 @dataclass(frozen=True)
@@ -26,8 +27,9 @@ class ScoreRequest:
 class ScoreResult:
     """The score of one response.
 
-    `score` is the shaped reward that training uses; `acc` says the answer is entirely correct; `pass_rate` is the share of tests passed (None
-    for math); `task_score` is the score before any format penalty. For `status == "ungraded"`, `score` and `acc` are None.
+    `score` is the shaped reward that training uses; `acc` says the answer is entirely correct; `pass_rate` is the
+    share of tests passed (None for math); `task_score` is the score before any format penalty. For `status ==
+    "ungraded"`, `score` and `acc` are None.
     """
 
     id: str

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The trainer `klear_sync`: verl's synchronous v1 trainer, with what the method needs between rollout and gradient.
 
-For now: start-up that says what it is doing, a replay buffer that does not sleep two seconds a step, responses that could not be graded kept out
-of the gradient, and the reward path's own counts among the metrics. Importing this module registers the trainer.
+For now: start-up that says what it is doing, a replay buffer that does not sleep two seconds a step, responses that
+could not be graded kept out of the gradient, and the reward path's own counts among the metrics. Importing this module
+registers the trainer.
 """
 
 from __future__ import annotations
@@ -34,7 +35,9 @@ class KlearSyncTrainer(PPOTrainerSync):
 
     def __init__(self, config: DictConfig):
         node = config.get("klear")
-        self.klear = parse_config(KlearConfig, OmegaConf.to_container(node, resolve=True) if node else None, "klear")
+        values = OmegaConf.to_container(node, resolve=True) if node else {}
+        assert isinstance(values, dict)
+        self.klear = parse_config(KlearConfig, {str(key): value for key, value in values.items()}, "klear")
         super().__init__(config)
         self.replay_buffer.poll_interval = self.klear.poll_interval_s
 
@@ -66,21 +69,30 @@ class KlearSyncTrainer(PPOTrainerSync):
         metrics["klear/lost_rollouts"] = float(lost)
         if lost > self.klear.max_lost_rollouts:
             raise LostRollouts(
-                f"step {self.global_steps}: {lost} of {expected} responses were lost, because generating or scoring them raised",
-                "the errors stand in the run's log.txt ('Error in _run_prompt'); klear.max_lost_rollouts=N lets N go per step",
+                f"step {self.global_steps}: {lost} of {expected} responses were lost: generation or scoring raised",
+                "the errors stand in the run's log.txt ('Error in _run_prompt'); "
+                "klear.max_lost_rollouts=N lets N go per step",
             )
         return super()._balance_batch(batch, metrics, **kwargs)
 
     def _compute_advantage(self, batch: Any, metrics: dict[str, Any]) -> Any:
-        """Adds the reward path's counts to the metrics and gives ungraded responses the mean of their group (advantage exactly 0)."""
-        data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=["uid", "rm_scores", "extra_fields"])
+        """Adds the reward path's counts to the metrics and gives ungraded responses the mean of their group (advantage
+        exactly 0)."""
+        data = tq.kv_batch_get(
+            keys=batch.keys, partition_id=batch.partition_id, select_fields=["uid", "rm_scores", "extra_fields"]
+        )
         live = [not tag.get("is_padding", False) for tag in batch.tags]
-        infos = [fields.get("reward_extra_info", {}) if isinstance(fields, dict) else {} for fields in data.pop("extra_fields").tolist()]
+        infos = [
+            fields.get("reward_extra_info", {}) if isinstance(fields, dict) else {}
+            for fields in data.pop("extra_fields").tolist()
+        ]
         metrics.update(reward_metrics([info for info, keep in zip(infos, live, strict=True) if keep]))
         ungraded = torch.tensor([bool(info.get("ungraded", 0.0)) for info in infos])
         if ungraded.any():
             scores = data["rm_scores"]
-            imputed = impute_ungraded(scores.to_padded_tensor(0.0), [str(uid) for uid in data.pop("uid").tolist()], ungraded)
+            imputed = impute_ungraded(
+                scores.to_padded_tensor(0.0), [str(uid) for uid in data.pop("uid").tolist()], ungraded
+            )
             fields = TensorDict({"rm_scores": response_to_nested(imputed, scores)}, batch_size=len(batch))
             batch = tq.kv_batch_put(keys=batch.keys, partition_id=batch.partition_id, fields=fields)
         return super()._compute_advantage(batch, metrics)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import sys
 from collections.abc import Sequence
@@ -28,7 +29,7 @@ def launch(kind: Kind, argv: Sequence[str], usage: str) -> int:
         0 finished, 1 failed while running, 2 refused before the start, 130 interrupted.
     """
     if not argv or argv[0] in ("-h", "--help"):
-        print(f"{usage}\nrecipes: {', '.join(recipe_names())}")
+        print(f"{usage}\nrecipes: {', '.join(recipe_names(kind))}")
         return 0 if argv else 2
     recipe, *overrides = argv
     show_only = "--cfg" in overrides
@@ -40,7 +41,10 @@ def launch(kind: Kind, argv: Sequence[str], usage: str) -> int:
         run_dir = RunDir(_choose_run_dir(config, recipe))
         earlier = run_dir.previous()
         if earlier and earlier.status == "finished" and earlier.steps >= (config.trainer.total_training_steps or 0) > 0:
-            print(f"{run_dir.path} is finished already ({earlier.steps} steps); choose another klear.run_dir for a new run", file=sys.stderr)
+            print(
+                f"{run_dir.path} is finished already ({earlier.steps} steps); another klear.run_dir starts a new run",
+                file=sys.stderr,
+            )
             return 0
         check_rl_config(config) if kind == "rl" else check_sft_config(config)
         run_dir.start(RunRecord(kind=kind, recipe=recipe, seed=_seed(config, kind)), config)
@@ -48,6 +52,12 @@ def launch(kind: Kind, argv: Sequence[str], usage: str) -> int:
         print(f"klear: {error}", file=sys.stderr)
         return 2
     return _run(kind, recipe, config, run_dir)
+
+
+def _use_all_cores(config: DictConfig) -> None:
+    """SFT ranks share the machine with nobody: on the CPU platform each computes with its share of the cores."""
+    if config.trainer.device == "cpu":
+        os.environ["OMP_NUM_THREADS"] = str(max(1, len(os.sched_getaffinity(0)) // config.trainer.n_gpus_per_node))
 
 
 def _run(kind: Kind, recipe: str, config: DictConfig, run_dir: RunDir) -> int:
@@ -73,6 +83,7 @@ def _run(kind: Kind, recipe: str, config: DictConfig, run_dir: RunDir) -> int:
 def _command(kind: Kind, config: DictConfig, run_dir: RunDir) -> list[str]:
     if kind == "rl":
         return python_module("klear_verl.trainer.rl_driver", str(run_dir.path))
+    _use_all_cores(config)
     processes = config.trainer.n_gpus_per_node
     torchrun = ["--standalone", f"--nproc-per-node={processes}"] if config.trainer.nnodes == 1 else _multi_node(config)
     return python_module("torch.distributed.run", *torchrun, "-m", "klear_verl.trainer.sft_worker", str(run_dir.path))

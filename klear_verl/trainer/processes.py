@@ -17,7 +17,8 @@ OURS = ("psm_", "verl_weights_", "sem.mp-", "torch_", "vllm")
 
 
 def adopt_orphans() -> None:
-    """Makes this process the parent of every descendant whose own parent dies, so that none can escape `end_descendants`."""
+    """Makes this process the parent of every descendant whose own parent dies, so that none can escape
+    `end_descendants`."""
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
         error = ctypes.get_errno()
@@ -28,7 +29,7 @@ def end_descendants(patience_s: float = 5.0) -> int:
     """Ends all descendants of this process: asked first, killed after `patience_s`. Returns how many there were."""
     seen: set[int] = set()
     deadline = time.monotonic() + patience_s
-    while descendants := [p for p in psutil.Process().children(recursive=True) if p.status() != psutil.STATUS_ZOMBIE]:
+    while descendants := [p for p in psutil.Process().children(recursive=True) if _is_alive(p)]:
         for process in descendants:
             polite = time.monotonic() < deadline
             if polite and process.pid in seen:
@@ -44,12 +45,21 @@ def end_descendants(patience_s: float = 5.0) -> int:
     return len(seen)
 
 
+def _is_alive(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 def shared_memory_segments() -> set[str]:
     """Names of the segments of this user in shared memory."""
     if not SHARED_MEMORY.is_dir():
         return set()
     uid = os.getuid()
-    return {entry.name for entry in SHARED_MEMORY.iterdir() if entry.name.startswith(OURS) and entry.lstat().st_uid == uid}
+    return {
+        entry.name for entry in SHARED_MEMORY.iterdir() if entry.name.startswith(OURS) and entry.lstat().st_uid == uid
+    }
 
 
 def sweep_shared_memory(before: set[str]) -> list[str]:

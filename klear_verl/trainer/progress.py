@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The progress line of a run: announcements from inside the run, and what verl's console logger prints per step, read from its output."""
+"""The progress line of a run: announcements from inside the run, and what verl's console logger prints per step, read
+from its output."""
 
 from __future__ import annotations
 
@@ -10,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 MARK = "@klear-phase:"
-_STEP = re.compile(r"step:(\d+) - (.*)")
-_PAIR = re.compile(r"([^\s:]+):(?:np\.float\d+\()?(-?[0-9.]+(?:e[-+]?\d+)?|nan|inf)")
+_STEP = re.compile(r"step:(\d{1,12}) - (.*)")
+_PAIR = re.compile(r"([^\s:]+):(?:np\.float\d+\()?(-?(?:\d+(?:\.\d*)?|\.\d+)(?:e[-+]?\d+)?|nan|-?inf)")
 SHOWN = (
     ("critic/score/mean", "reward", "{:+.3f}"),
     ("klear/acc", "acc", "{:.3f}"),

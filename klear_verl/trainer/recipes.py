@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Finding recipes and composing them into verl's configuration. Imports hydra, not verl: composing takes a second, not ten."""
+"""Finding recipes and composing them into verl's configuration. Imports hydra, not verl: composing takes a second, not
+ten."""
 
 from __future__ import annotations
 
@@ -9,11 +10,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+import yaml
 from omegaconf import DictConfig
 
 from klear_verl.cpu import environment
 from klear_verl.errors import ConfigError, EnvironmentProblem
 from klear_verl.trainer.preflight.hydra_errors import explain_hydra_error
+
+Kind = Literal["rl", "sft", "eval"]
+COMMAND_OF: dict[Kind, str] = {"rl": "klear train", "sft": "klear sft", "eval": "klear eval"}
 
 NOT_RECIPES = {"platform"}
 """Folders of recipes/ that hold override groups."""
@@ -28,11 +33,33 @@ def recipes_root() -> Path:
     raise EnvironmentProblem(f"the packaged recipes are missing from {package}", "reinstall klear-verl")
 
 
-def recipe_names() -> list[str]:
-    """Names of all packaged recipes, as `klear train` and the other commands take them."""
+def recipe_names(kind: Kind | None = None) -> list[str]:
+    """Names of the packaged recipes (of one kind), as the commands take them; a leading underscore marks a shared
+    part."""
     root = recipes_root()
-    names = (path.relative_to(root).with_suffix("") for path in root.rglob("*.yaml"))
-    return sorted(str(name) for name in names if name.parts[0] not in NOT_RECIPES)
+    paths = [path for path in root.rglob("*.yaml") if path.relative_to(root).parts[0] not in NOT_RECIPES]
+    names = {str(path.relative_to(root).with_suffix("")): path for path in paths if not path.name.startswith("_")}
+    return sorted(name for name, path in names.items() if kind is None or recipe_kind(path) == kind)
+
+
+def recipe_kind(path: Path) -> Kind | None:
+    """What a recipe is for, by the base recipe it builds on; None if it builds on neither (a user's own base)."""
+    if path.stem in ("rl", "sft") and path.parent == recipes_root():
+        return "rl" if path.stem == "rl" else "sft"
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not YAML: {error}", "correct the recipe") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path} is not a mapping of keys", "see docs/commands/train.md for a recipe")
+    if "benchmarks" in content:
+        return "eval"
+    for default in content.get("defaults", []):
+        if isinstance(default, str) and default != "_self_":
+            base = recipes_root() / f"{default.removeprefix('/')}.yaml"
+            if base.is_file() and (kind := recipe_kind(base)):
+                return kind
+    return None
 
 
 def find_recipe(name: str) -> Path:
@@ -59,18 +86,27 @@ def verl_config_dir() -> Path:
 
 
 def compose(recipe: str, overrides: Sequence[str] = (), *, kind: Literal["rl", "sft"]) -> DictConfig:
-    """Composes a recipe with command-line overrides, in Hydra's syntax, over verl's defaults and this machine's platform.
+    """Composes a recipe with command-line overrides, in Hydra's syntax, over verl's defaults and this machine's
+    platform.
 
     Raises:
         ConfigError: unknown recipe, unknown key (with the nearest valid one) or bad override syntax.
     """
     path = find_recipe(recipe)
+    if (found := recipe_kind(path)) not in (kind, None):
+        assert found is not None
+        raise ConfigError(
+            f"'{recipe}' is a recipe for `{COMMAND_OF[found]}`, not for `{COMMAND_OF[kind]}`",
+            f"recipes for it: {', '.join(recipe_names(kind))}",
+        )
     group = f"platform/{kind}"
     chosen = any(override.startswith(f"{group}=") for override in overrides)
     platform = [] if chosen else [f"{group}={'cpu' if environment.on_cpu() else 'gpu'}"]
     try:
         return _compose(path, [*platform, *overrides])
-    except Exception as error:  # hydra raises a dozen kinds, several of them not its own: here each is a bad recipe or override
+    except (
+        Exception
+    ) as error:  # hydra raises a dozen kinds, several of them not its own: here each is a bad recipe or override
         raise explain_hydra_error(error, _without_overrides(path, platform)) from error
 
 
@@ -94,8 +130,10 @@ def _compose(path: Path, overrides: list[str]) -> DictConfig:
 def _without_overrides(path: Path, platform: list[str]) -> DictConfig | None:
     """The recipe as it stands, to find near names of a mistyped key in; None if the recipe itself does not compose."""
     from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError
 
     try:
         return _compose(path, platform)
-    except HydraException:
+    except (HydraException, OmegaConfBaseException, YAMLError):
         return None

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the trainer does with the reward manager's extra fields: the step's counts, and the handling of responses that could not be graded."""
+"""What the trainer does with the reward manager's extra fields: the step's counts, and the handling of responses that
+could not be graded."""
 
 from __future__ import annotations
 
@@ -13,23 +14,28 @@ MEANS = ("acc", "pass_rate", "task_score")
 
 
 def reward_metrics(infos: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """Metrics of one step from `reward_extra_info` of each response: counts of ungraded and malformed ones, means over the graded.
+    """Metrics of one step from `reward_extra_info` of each response: counts of ungraded and malformed ones, means over
+    the graded.
 
     `pass_rate` is NaN-free: responses without tests (math) leave it out.
     """
     metrics = {f"klear/{name}": float(sum(bool(info.get(name, 0.0)) for info in infos)) for name in COUNTS}
     graded = [info for info in infos if not info.get("ungraded", 0.0)]
     for name in MEANS:
-        values = [float(info[name]) for info in graded if name in info and info[name] == info[name] and info[name] is not None]
+        values = [
+            float(info[name]) for info in graded if name in info and info[name] == info[name] and info[name] is not None
+        ]
         if values:
             metrics[f"klear/{name}"] = sum(values) / len(values)
     return metrics
 
 
 def impute_ungraded(scores: torch.Tensor, uids: Sequence[str], ungraded: torch.Tensor) -> torch.Tensor:
-    """Gives each ungraded response the mean score of the graded ones of its group, so that its group-relative advantage is exactly 0.
+    """Gives each ungraded response the mean score of the graded ones of its group, so that its group-relative
+    advantage is exactly 0.
 
-    A group without a graded response gets 0 throughout: no signal. The response's tokens still count in the token mean's denominator.
+    A group without a graded response gets 0 throughout: no signal. The response's tokens still count in the token
+    mean's denominator.
 
     Args:
         scores: token-level scores, (batch_size, response_length); the score of a response is their sum.

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The process that drives one RL run: starts or joins Ray and hands the composed configuration to verl's own task runner.
+"""The process that drives one RL run: starts or joins Ray and hands the composed configuration to verl's own task
+runner.
 
-Run as `python -m klear_verl.trainer.rl_driver RUN_DIR` by `klear train`, which watches it, shows its progress and cleans up behind it.
+Run as `python -m klear_verl.trainer.rl_driver RUN_DIR` by `klear train`, which watches it, shows its progress and
+cleans up behind it.
 """
 
 from __future__ import annotations

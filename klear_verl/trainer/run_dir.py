@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """A run's folder: the saved configuration, the record of the run, its metrics and its checkpoints.
 
-    run_dir/config.yaml      the resolved configuration, as it ran
-    run_dir/run.json         recipe, seed, versions, status, wall time
-    run_dir/metrics.jsonl    one line per step; metrics.1.jsonl, metrics.2.jsonl, … hold those of earlier, interrupted attempts
-    run_dir/log.txt          everything that verl, Ray and vLLM printed
-    run_dir/checkpoints/     verl's checkpoints, global_step_N
-    run_dir/model            the newest checkpoint in Hugging Face's format (a link), where the recipe saves one
+run_dir/config.yaml      the resolved configuration, as it ran
+run_dir/run.json         recipe, seed, versions, status, wall time
+run_dir/metrics.jsonl    one line per step; metrics.1.jsonl, metrics.2.jsonl, … hold those of earlier, interrupted
+attempts run_dir/log.txt          everything that verl, Ray and vLLM printed run_dir/checkpoints/     verl's
+checkpoints, global_step_N run_dir/model            the newest checkpoint in Hugging Face's format (a link), where the
+recipe saves one
 """
 
 from __future__ import annotations
@@ -81,10 +81,13 @@ class RunDir:
         try:
             return RunRecord(**json.loads(self._record_file.read_text(encoding="utf-8")))
         except (ValueError, TypeError) as error:
-            raise DataError(f"{self._record_file} is not a run record: {error}", "move the folder away or choose another") from error
+            raise DataError(
+                f"{self._record_file} is not a run record: {error}", "move the folder away or choose another"
+            ) from error
 
     def start(self, record: RunRecord, config: DictConfig) -> None:
-        """Saves the configuration and the record, and puts the metrics of an earlier attempt aside (verl truncates the file it writes).
+        """Saves the configuration and the record, and puts the metrics of an earlier attempt aside (verl truncates the
+        file it writes).
 
         Raises:
             ConfigError: the folder holds a run of another configuration.
@@ -97,6 +100,7 @@ class RunDir:
         write_atomically(self.config_file, OmegaConf.to_yaml(config, resolve=True))
         earlier = self.previous()
         record.wall_s = earlier.wall_s if earlier else None
+        record.steps = earlier.steps if earlier else 0
         self._earlier_wall_s = (earlier.wall_s or 0.0) if earlier else 0.0
         self._save(record)
 
@@ -111,10 +115,16 @@ class RunDir:
 
     def link_model(self) -> None:
         """Points `model` at the newest checkpoint's Hugging Face copy, if the run saved any."""
-        found = [path for path in self.path.glob("checkpoints/global_step_*/**/huggingface") if (path / "config.json").is_file()]
+        found = [
+            path
+            for path in self.path.glob("checkpoints/global_step_*/**/huggingface")
+            if (path / "config.json").is_file()
+        ]
         weights = [path for path in found if any(path.glob("*.safetensors"))]
         if weights:
-            newest = max(weights, key=lambda path: int(path.relative_to(self.path / "checkpoints").parts[0].rsplit("_", 1)[1]))
+            newest = max(
+                weights, key=lambda path: int(path.relative_to(self.path / "checkpoints").parts[0].rsplit("_", 1)[1])
+            )
             aside = self.path / ".model.tmp"
             aside.unlink(missing_ok=True)
             aside.symlink_to(newest.relative_to(self.path))
@@ -129,22 +139,31 @@ class RunDir:
             return
         saved = _flat(OmegaConf.to_container(OmegaConf.load(self.config_file), resolve=True))
         wanted = _flat(OmegaConf.to_container(config, resolve=True))
-        changed = sorted(key for key in saved.keys() | wanted.keys() if saved.get(key) != wanted.get(key) and not _may_change(key))
+        changed = sorted(
+            key for key in saved.keys() | wanted.keys() if saved.get(key) != wanted.get(key) and not _may_change(key)
+        )
         if changed:
             key = changed[0]
+            more = f" (and {len(changed) - 1} more keys)" if len(changed) > 1 else ""
             raise ConfigError(
-                f"{self.path} holds a run with another configuration: {key} was {saved.get(key)!r} and is now {wanted.get(key)!r}"
-                + (f" (and {len(changed) - 1} more keys)" if len(changed) > 1 else ""),
+                f"{self.path} holds a run with another configuration: "
+                f"{key} was {saved.get(key)!r} and is now {wanted.get(key)!r}{more}",
                 "give the old value to continue that run, or another klear.run_dir for a new one",
             )
 
 
 def _may_change(key: str) -> bool:
     """Keys that a continued run may change: how long it goes on, how often it reports, and where it runs."""
-    return key.startswith(("ray_kwargs.", "trainer.total_", "trainer.save_freq", "trainer.test_freq", "trainer.logger", "trainer.resume"))
+    return key.startswith(
+        ("ray_kwargs.", "trainer.total_", "trainer.save_freq", "trainer.test_freq", "trainer.logger", "trainer.resume")
+    )
 
 
 def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
     if isinstance(value, dict):
-        return {key: leaf for name, child in value.items() for key, leaf in _flat(child, f"{prefix}.{name}" if prefix else str(name)).items()}
+        return {
+            key: leaf
+            for name, child in value.items()
+            for key, leaf in _flat(child, f"{prefix}.{name}" if prefix else str(name)).items()
+        }
     return {prefix: value}

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One rank of an SFT run, started by torchrun through `klear sft`: verl's own SFT trainer on the composed configuration."""
+"""One rank of an SFT run, started by torchrun through `klear sft`: verl's own SFT trainer on the composed
+configuration."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Running a training process as a user wants to see it: a progress line, the full log in a file, Ctrl-C that ends everything, nothing left behind."""
+"""Running a training process as a user wants to see it: a progress line, the full log in a file, Ctrl-C that ends
+everything, nothing left behind."""
 
 from __future__ import annotations
 
@@ -10,8 +11,11 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 
 from klear_verl.errors import KlearError
 from klear_verl.trainer import processes
@@ -19,6 +23,10 @@ from klear_verl.trainer.progress import ProgressLine
 from klear_verl.trainer.run_dir import RunDir
 
 _ERROR_LINE = re.compile(r"(?:^|\s)(?:[\w.]+\.)?(\w+(?:Error|Exception|Problem|Rollouts|Sync)): (.+)")
+
+LAST_WORDS_S = 5.0
+"""How long output is still read after the process itself has ended: a grandchild may hold the pipe open, and go on
+writing."""
 
 
 class RunFailed(KlearError):
@@ -28,7 +36,8 @@ class RunFailed(KlearError):
 def supervise(command: Sequence[str], run_dir: RunDir, line: ProgressLine) -> None:
     """Runs `command` to its end, with its output in `run_dir/log.txt` and its progress on `line`.
 
-    Whatever happens, every process it started is gone afterwards and its shared memory is removed.
+    Whatever happens, every process it started is gone afterwards and its shared memory is removed. SIGTERM (a
+    scheduler, `timeout`, a container's stop) ends a run as Ctrl-C does, and neither can cut the clean-up short.
 
     Raises:
         RunFailed: with the cause, as far as the run told it.
@@ -37,9 +46,15 @@ def supervise(command: Sequence[str], run_dir: RunDir, line: ProgressLine) -> No
     processes.adopt_orphans()
     before = processes.shared_memory_segments()
     environment = {**os.environ, "VERL_FILE_LOGGER_PATH": str(run_dir.metrics_file), "PYTHONUNBUFFERED": "1"}
-    with run_dir.log_file.open("ab") as log:
+    with run_dir.log_file.open("ab") as log, _handling(signal.default_int_handler, signal.SIGTERM):
+        log_start = log.tell()
         child = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment, start_new_session=True
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            start_new_session=True,
         )
         lines: queue.Queue[bytes | None] = queue.Queue()
         reader = threading.Thread(target=_read_lines, args=(child, lines), daemon=True)
@@ -47,12 +62,33 @@ def supervise(command: Sequence[str], run_dir: RunDir, line: ProgressLine) -> No
         try:
             _follow(child, lines, log, line)
         finally:
-            _end(child)
-            processes.end_descendants()
-            if removed := processes.sweep_shared_memory(before):
-                log.write(f"removed shared memory left behind: {' '.join(removed)}\n".encode())
+            with _handling(signal.SIG_IGN, signal.SIGTERM, signal.SIGINT):
+                _end(child)
+                processes.end_descendants()
+                if removed := processes.sweep_shared_memory(before):
+                    log.write(f"removed shared memory left behind: {' '.join(removed)}\n".encode())
     if child.returncode != 0:
-        raise RunFailed(f"the run failed: {_reason(run_dir, child.returncode)}", f"the whole output is in {run_dir.log_file}")
+        raise RunFailed(
+            f"the run failed: {_reason(run_dir, child.returncode, log_start)}",
+            f"the whole output is in {run_dir.log_file}",
+        )
+
+
+@contextmanager
+def _handling(
+    handler: Callable[[int, FrameType | None], object] | signal.Handlers, *signals: signal.Signals
+) -> Iterator[None]:
+    """Handles the signals so inside the block; Python gives them to the main thread alone, so that elsewhere there is
+    nothing to do."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    earlier = {number: signal.signal(number, handler) for number in signals}
+    try:
+        yield
+    finally:
+        for number, before in earlier.items():
+            signal.signal(number, before)
 
 
 def _read_lines(child: subprocess.Popen[bytes], lines: queue.Queue[bytes | None]) -> None:
@@ -63,13 +99,18 @@ def _read_lines(child: subprocess.Popen[bytes], lines: queue.Queue[bytes | None]
 
 
 def _follow(child: subprocess.Popen[bytes], lines: queue.Queue[bytes | None], log: object, line: ProgressLine) -> None:
+    ended_at: float | None = None
     while True:
+        if ended_at is None and child.poll() is not None:
+            ended_at = time.monotonic()
+        if ended_at is not None and time.monotonic() - ended_at > LAST_WORDS_S:
+            return
         try:
             raw = lines.get(timeout=1.0)
         except queue.Empty:
             line.tick()
-            if child.poll() is not None:
-                return  # a grandchild may hold the pipe open after the process itself has ended
+            if ended_at is not None:
+                return
             continue
         if raw is None:
             child.wait()
@@ -89,19 +130,21 @@ def _end(child: subprocess.Popen[bytes]) -> None:
             child.wait()
 
 
-def _reason(run_dir: RunDir, code: int) -> str:
+def _reason(run_dir: RunDir, code: int, log_start: int) -> str:
     if run_dir.error_file.is_file():
         return run_dir.error_file.read_text(encoding="utf-8").strip()
-    for text in reversed(_tail(run_dir.log_file)):
+    for text in reversed(_tail(run_dir.log_file, log_start)):
         if match := _ERROR_LINE.search(text):
             return f"{match[1]}: {match[2]}"
     how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
     return f"it ended with {how}"
 
 
-def _tail(path: Path, size: int = 200_000) -> list[str]:
+def _tail(path: Path, start: int, size: int = 200_000) -> list[str]:
+    """The last lines of this attempt, whose output begins at byte `start`: the log holds earlier attempts' errors
+    too."""
     with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - size))
+        file.seek(max(start, path.stat().st_size - size))
         return file.read().decode("utf-8", "replace").splitlines()
 
 

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`summary.json`: what each stage did and what it was worth, from the files that the stages left."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from klear_verl.errors import DataError
+from klear_verl.quickstart.stages import RUN_STAGES
+from klear_verl.trainer.run_dir import RunDir, versions, write_atomically
+
+REWARD, LOSS = "critic/score/mean", "train/loss"
+CHECKPOINTS = ("before_sft", "after_sft", "after_math_rl", "after_code_rl")
+ENDS = 3
+"""The first and last reward of a stage are means over this many steps: one step's batch is noise."""
+
+
+def read_metric(run: Path, name: str) -> list[float]:
+    """A metric by step, over all attempts of a run; where attempts overlap, the later one counts."""
+    by_step: dict[int, float] = {}
+    attempts = sorted(run.glob("metrics.*.jsonl"), key=lambda path: int(path.name.split(".")[1]))
+    for path in [*attempts, run / "metrics.jsonl"]:
+        if path.is_file():
+            for line in path.read_text(encoding="utf-8").splitlines():
+                row = json.loads(line)
+                if name in row["data"]:
+                    by_step[int(row["step"])] = float(row["data"][name])
+    return [by_step[step] for step in sorted(by_step)]
+
+
+def stage_summary(run: Path) -> dict[str, Any]:
+    """One stage's entry: reward of its first and last steps (SFT: loss), steps, wall time."""
+    record = RunDir(run).previous()
+    if record is None:
+        raise DataError(f"{run} holds no run", "run the stage first: klear quickstart --stage NAME")
+    rewards, losses = read_metric(run, REWARD), read_metric(run, LOSS)
+    entry: dict[str, Any] = {
+        "reward_first": _mean(rewards[:ENDS]),
+        "reward_last": _mean(rewards[-ENDS:]),
+        "steps": len(rewards or losses),
+        "wall_s": record.wall_s,
+    }
+    if losses:
+        entry |= {"loss_first": losses[0], "loss_last": losses[-1]}
+    return entry
+
+
+def eval_summary(result: dict[str, Any]) -> dict[str, dict[str, float | None]]:
+    """The held-out figures of each checkpoint."""
+    return {
+        name: {
+            "math_avg_at_n": result[name]["math"]["avg_at_n"],
+            "code_avg_at_n": result[name]["code"]["avg_at_n"],
+            "code_pass_rate": result[name]["code"]["pass_rate"],
+        }
+        for name in CHECKPOINTS
+    }
+
+
+def write_summary(out: Path, seed: int) -> dict[str, Any]:
+    """Writes `summary.json` and returns it."""
+    result = json.loads((out / "eval" / "result.json").read_text(encoding="utf-8"))
+    summary: dict[str, Any] = {name: stage_summary(out / name) for name in RUN_STAGES}
+    summary |= {"eval": eval_summary(result), "seed": seed, "versions": versions()}
+    write_atomically(out / "summary.json", json.dumps(summary, indent=2) + "\n")
+    return summary
+
+
+def last_line(summary: dict[str, Any], total_s: float) -> str:
+    """What the quickstart says at its end."""
+    held_out = summary["eval"]
+    math = [held_out[name]["math_avg_at_n"] for name in CHECKPOINTS[1:3]]
+    code = [held_out[name]["code_avg_at_n"] for name in CHECKPOINTS[2:]]
+    rate = [held_out[name]["code_pass_rate"] for name in CHECKPOINTS[2:]]
+    verdict = "both RL stages improved" if math[1] > math[0] and code[1] > code[0] else "NOT both RL stages improved"
+    return (
+        f"{verdict} on held-out problems: math {math[0]:.0%} -> {math[1]:.0%} (math RL), "
+        f"code {code[0]:.0%} -> {code[1]:.0%}, pass rate {rate[0]:.0%} -> {rate[1]:.0%} (code RL); "
+        f"{total_s:.0f} s in all"
+    )
+
+
+def _mean(values: list[float]) -> float | None:
+    return sum(values) / len(values) if values else None
