@@ -60,7 +60,7 @@ def _demonstration(
     rng: random.Random, math_problems: Sequence[math_task.Addition], code_problems: Sequence[code_task.LinearPair]
 ) -> dict[str, Any]:
     wrong = rng.random() < WRONG_SHARE
-    if rng.random() < 2 / 3:
+    if rng.random() < 1 / 2:
         addition = rng.choice(math_problems)
         prompt, response = addition.prompt(), addition.demonstration(forgets_carry=wrong)
     else:

@@ -100,7 +100,7 @@ def lengths(stage: Stage) -> Chart | None:
     """Response length, and how many were cut off."""
     panels = [
         Panel("mean length (tokens)", (Line("mean length", ("response_length/mean",)),), from_zero=True),
-        Panel("cut off (%)", (percent("cut off", "response_length/clip_ratio", colour=PALETTE[1]),), from_zero=True),
+        Panel("cut off (%)", (percent("cut off", "klear/overlong", colour=PALETTE[1]),), from_zero=True),
     ]
     text = "Mean response length, and the share cut off by the length limit: a cut-off response has no answer."
     return chart(stage, "Response length and truncation", text, panels)

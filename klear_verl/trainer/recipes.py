@@ -107,6 +107,12 @@ def compose(recipe: str, overrides: Sequence[str] = (), *, kind: Literal["rl", "
     except (
         Exception
     ) as error:  # hydra raises a dozen kinds, several of them not its own: here each is a bad recipe or override
+        if platform and f"Could not override '{group}'" in str(error):
+            raise ConfigError(
+                f"'{recipe}' is not an {kind.upper()} recipe: it does not build on '{kind}'",
+                "`klear train` runs RL recipes, `klear sft` SFT recipes, `klear eval` evaluations; "
+                f"a recipe of your own begins with 'defaults: [{kind}, _self_]'",
+            ) from error
         raise explain_hydra_error(error, _without_overrides(path, platform)) from error
 
 

@@ -10,21 +10,21 @@ from typing import Any
 import torch
 
 COUNTS = ("ungraded", "malformed")
+SHARES = ("overlong",)
 MEANS = ("acc", "pass_rate", "task_score")
 
 
 def reward_metrics(infos: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """Metrics of one step from `reward_extra_info` of each response: counts of ungraded and malformed ones, means over
-    the graded.
+    """Metrics of one step from `reward_extra_info` of each response: counts of ungraded and malformed ones, the share
+    cut off by the length limit, and means over the graded.
 
-    `pass_rate` is NaN-free: responses without tests (math) leave it out.
+    verl's own `response_length/clip_ratio` compares with the longest response of the batch, not with the limit.
     """
     metrics = {f"klear/{name}": float(sum(bool(info.get(name, 0.0)) for info in infos)) for name in COUNTS}
+    metrics |= {f"klear/{name}": sum(info.get(name, 0.0) for info in infos) / max(1, len(infos)) for name in SHARES}
     graded = [info for info in infos if not info.get("ungraded", 0.0)]
     for name in MEANS:
-        values = [
-            float(info[name]) for info in graded if name in info and info[name] == info[name] and info[name] is not None
-        ]
+        values = [float(info[name]) for info in graded if name in info]
         if values:
             metrics[f"klear/{name}"] = sum(values) / len(values)
     return metrics

@@ -101,7 +101,7 @@ report["again"] = torch.distributed.get_backend()
     )
     assert report["ranks"] == [0, 0, 1]
     assert report["sum"] == [1.0, 1.0, 1.0]
-    assert report["backend"] == report["again"] == "gloo"
+    assert {report["backend"], report["again"]} <= {"gloo", "cpu:gloo"}  # torch shortens the name where it can
 
 
 @pytest.fixture

@@ -91,7 +91,7 @@ def rl_run(
             "actor/gppo/entropy_mass_above_pos": 0.011 * 1.6,
             "actor/gppo/entropy_mass_rest": 0.9 - 0.5 * progress,
             "response_length/mean": 18 + 6 * progress + noise.gauss(0, 0.6),
-            "response_length/clip_ratio": max(0.0, 0.2 * (1 - progress) + noise.gauss(0, 0.01)),
+            "klear/overlong": max(0.0, 0.2 * (1 - progress) + noise.gauss(0, 0.01)),
             **{f"timing_s/{name}": seconds for name, seconds in parts.items()},
             "timing_s/step": sum(parts.values()) + 0.25,
             "training/global_step": step,

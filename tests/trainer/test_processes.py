@@ -147,9 +147,9 @@ def test_a_segment_of_unknown_name_stays(only_these):
 def test_a_segment_that_a_living_process_has_mapped_stays_until_it_ends(only_these):
     before = processes.shared_memory_segments()
     path = only_these("psm_")
-    code = "import mmap, sys; m = mmap.mmap(open(sys.argv[1], 'r+b').fileno(), 64); print('up', flush=True); input()"
+    code = "import mmap, sys; f = open(sys.argv[1], 'r+b'); m = mmap.mmap(f.fileno(), 64); print(flush=True); input()"
     holder = subprocess.Popen([sys.executable, "-c", code, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    holder.stdout.readline()
+    assert holder.stdout.readline() == b"\n"
     assert processes.sweep_shared_memory(before) == []
     holder.communicate(b"\n", timeout=10)
     assert processes.sweep_shared_memory(before) == [path.name]

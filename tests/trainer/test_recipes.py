@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Finding and composing recipes: every packaged one, on both platforms, down to verl's own dataclasses."""
+
+import pytest
+from omegaconf import OmegaConf
+
+from klear_verl.cpu import environment
+from klear_verl.errors import ConfigError
+from klear_verl.trainer import recipes
+from klear_verl.trainer.recipes import compose, find_recipe, recipe_names, recipes_root, verl_config_dir
+
+
+def uses(name, base):
+    return base in (recipes_root() / f"{name}.yaml").read_text()
+
+
+RL = ["rl", *(name for name in recipe_names() if uses(name, "/rl\n") or uses(name, "/quickstart/_rl\n"))]
+SFT = ["sft", *(name for name in recipe_names() if uses(name, "/sft\n"))]
+
+
+@pytest.fixture(params=["cpu", "nvidia"])
+def platform(request, monkeypatch):
+    monkeypatch.setenv("VERL_PLATFORM", request.param)
+    return request.param
+
+
+@pytest.fixture
+def on_cpu(monkeypatch):
+    monkeypatch.setenv("VERL_PLATFORM", "cpu")
+
+
+@pytest.mark.parametrize("name", RL)
+def test_every_rl_recipe_composes_resolves_and_makes_verls_dataclasses(name, platform):
+    from verl.utils.config import omega_conf_to_dataclass
+
+    from klear_verl.algorithm import GPPOLossConfig
+
+    config = compose(name, kind="rl")
+    resolved = OmegaConf.create(OmegaConf.to_container(config, resolve=True))
+    actor = omega_conf_to_dataclass(resolved.actor_rollout_ref.actor)
+    assert isinstance(actor.policy_loss, GPPOLossConfig)
+    assert (actor.policy_loss.loss_mode, actor.policy_loss.beta1, actor.policy_loss.beta2) == ("gppo", 1.0, 1.0)
+    assert omega_conf_to_dataclass(resolved.actor_rollout_ref.rollout).name == "vllm"
+    assert omega_conf_to_dataclass(resolved.algorithm).adv_estimator == "grpo"
+
+
+@pytest.mark.parametrize("name", SFT)
+def test_every_sft_recipe_composes_resolves_and_makes_verls_dataclasses(name, platform):
+    from verl.utils.config import omega_conf_to_dataclass
+
+    config = compose(name, kind="sft")
+    resolved = OmegaConf.create(OmegaConf.to_container(config, resolve=True))
+    assert omega_conf_to_dataclass(resolved.optim).lr == config.optim.lr
+    assert omega_conf_to_dataclass(resolved.engine).use_torch_compile is (platform != "cpu")
+    assert config.trainer.device == ("cpu" if platform == "cpu" else "cuda")
+
+
+@pytest.mark.parametrize("name", RL)
+def test_on_the_cpu_everything_is_float32_and_nothing_compiled(name, on_cpu):
+    role = compose(name, kind="rl").actor_rollout_ref
+    assert set(role.actor.fsdp_config.mixed_precision.values()) == {"fp32"}
+    assert role.rollout.dtype == "float32"
+    assert not role.actor.use_torch_compile
+    assert role.model.override_config.attn_implementation == "sdpa"
+
+
+def test_the_base_recipe_has_the_papers_values(on_cpu):
+    config = compose("rl", kind="rl")
+    actor = config.actor_rollout_ref.actor
+    assert (actor.clip_ratio_low, actor.clip_ratio_high, actor.loss_agg_mode) == (0.2, 0.28, "token-mean")
+    assert (actor.optim.lr, actor.optim.lr_warmup_steps, actor.optim.weight_decay) == (1e-6, 10, 0.1)
+    assert (actor.grad_clip, actor.entropy_coeff, actor.use_kl_loss) == (1.0, 0.0, False)
+    assert (config.actor_rollout_ref.rollout.n, config.actor_rollout_ref.rollout.temperature) == (8, 1.0)
+    assert (config.trainer.v1.trainer_mode, config.reward.reward_manager.name) == ("klear_sync", "klear")
+    assert config.data.truncation == "error"
+
+
+def test_the_sft_base_has_the_papers_schedule(on_cpu):
+    optim = compose("sft", kind="sft").optim
+    assert (optim.lr, optim.lr_scheduler_type, optim.min_lr_ratio) == (8e-5, "cosine", 0.5)
+
+
+def test_the_quickstart_recipes_chain_their_models_through_one_folder(on_cpu, monkeypatch):
+    monkeypatch.setenv("KLEAR_QUICKSTART", "/somewhere")
+    stages = {"sft": ("model", "sft"), "math_rl": ("actor_rollout_ref.model", "rl")}
+    stages["code_rl"] = stages["math_rl"]
+    before = "world"
+    for name, (node, kind) in stages.items():
+        config = compose(f"quickstart/{name}", kind=kind)
+        assert OmegaConf.select(config, f"{node}.path") == f"/somewhere/{before}/model"
+        assert config.klear.run_dir == f"/somewhere/{name}"
+        assert config.trainer.default_local_dir == f"/somewhere/{name}/checkpoints"
+        before = name
+
+
+def test_without_the_variable_the_quickstart_lies_in_the_working_directory(on_cpu, monkeypatch):
+    monkeypatch.delenv("KLEAR_QUICKSTART", raising=False)
+    assert compose("quickstart/sft", kind="sft").klear.run_dir == "quickstart-out/sft"
+
+
+@pytest.mark.parametrize(
+    ("override", "key", "value"),
+    [
+        ("data.train_batch_size=7", "data.train_batch_size", 7),
+        ("actor_rollout_ref.actor.policy_loss.beta1=0.5", "actor_rollout_ref.actor.policy_loss.beta1", 0.5),
+        ("algorithm.filter_groups.enable=true", "algorithm.filter_groups.enable", True),
+        ("critic.optim.lr=1e-5", "critic.optim.lr", 1e-5),
+        ("actor_rollout_ref.rollout.agent.num_workers=3", "actor_rollout_ref.rollout.agent.num_workers", 3),
+        ("trainer.logger=[console]", "trainer.logger", ["console"]),
+        ("+reward.reward_kwargs.klear.think=off", "reward.reward_kwargs.klear.think", False),
+        ("~trainer.v1.trainer_mode", "trainer.v1.trainer_mode", None),
+    ],
+)
+def test_any_key_of_verl_and_of_ours_can_be_overridden(on_cpu, override, key, value):
+    assert OmegaConf.select(compose("quickstart/math_rl", [override], kind="rl"), key) == value
+
+
+def test_an_override_wins_over_the_platform_which_wins_over_the_recipe(on_cpu):
+    assert compose("quickstart/math_rl", kind="rl").data.dataloader_num_workers == 0
+    override = ["data.dataloader_num_workers=4"]
+    assert compose("quickstart/math_rl", override, kind="rl").data.dataloader_num_workers == 4
+
+
+def test_the_platform_can_be_chosen_by_hand(on_cpu):
+    assert compose("rl", ["platform/rl=gpu"], kind="rl").trainer.device == "cuda"
+
+
+def test_the_machine_chooses_the_platform_where_nobody_does(monkeypatch):
+    monkeypatch.delenv("VERL_PLATFORM", raising=False)
+    for accelerator, device in ((True, "cuda"), (False, "cpu")):
+        monkeypatch.setattr(environment, "has_accelerator", lambda answer=accelerator: answer)
+        assert compose("rl", kind="rl").trainer.device == device
+
+
+@pytest.mark.parametrize("name", ["mine", "mine.yaml"])
+def test_a_recipe_of_ones_own_builds_on_the_packaged_ones(on_cpu, tmp_path, monkeypatch, name):
+    text = "# @package _global_\ndefaults: [rl, _self_]\ndata: {train_batch_size: 6}\n"
+    (tmp_path / "mine.yaml").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    config = compose(name, kind="rl")
+    assert (config.data.train_batch_size, config.trainer.device) == (6, "cpu")
+    assert compose(str(tmp_path / name), kind="rl") == config
+
+
+def test_composing_leaves_no_trace_for_the_next(on_cpu):
+    first = compose("quickstart/math_rl", kind="rl")
+    compose("quickstart/sft", ["optim.lr=1.0"], kind="sft")
+    assert compose("quickstart/math_rl", kind="rl") == first
+
+
+def message(*args, **kwargs):
+    with pytest.raises(ConfigError) as caught:
+        compose(*args, **kwargs)
+    return str(caught.value)
+
+
+def test_an_unknown_recipe_is_named_with_the_nearest_and_all_others(on_cpu):
+    text = message("quickstart/maths_rl", kind="rl")
+    assert "unknown recipe 'quickstart/maths_rl'" in text
+    assert "did you mean 'quickstart/math_rl'?" in text
+    assert "quickstart/sft" in text
+
+
+def test_an_unknown_key_is_named_with_the_nearest(on_cpu):
+    text = message("rl", ["data.train_batch_siz=3"], kind="rl")
+    assert "'data.train_batch_siz'" in text
+    assert "did you mean 'data.train_batch_size'?" in text
+
+
+def test_an_unreadable_override_is_quoted(on_cpu):
+    assert "'data.x=[1'" in message("rl", ["data.x=[1"], kind="rl")
+
+
+def test_a_malformed_recipe_is_named_with_file_and_line(on_cpu, tmp_path):
+    (tmp_path / "bad.yaml").write_text("a: [1\nb: }\n")
+    text = message(str(tmp_path / "bad.yaml"), kind="rl")
+    assert "bad.yaml, line 2: malformed YAML" in text
+
+
+@pytest.mark.parametrize(("name", "kind"), [("quickstart/sft", "rl"), ("quickstart/math_rl", "sft"), ("quickstart/eval", "rl")])
+def test_a_recipe_of_another_kind_is_refused_as_that_and_the_commands_are_named(on_cpu, name, kind):
+    text = message(name, kind=kind)
+    assert f"'{name}' is not an {kind.upper()} recipe" in text
+    assert "`klear sft`" in text
+
+
+def test_recipe_names_are_those_that_can_be_found_and_no_override_groups():
+    assert {"rl", "sft", "quickstart/sft", "quickstart/math_rl", "quickstart/code_rl"} <= set(recipe_names())
+    assert not [name for name in recipe_names() if name.startswith("platform")]
+    assert all(find_recipe(name).is_file() for name in recipe_names())
+
+
+def test_verls_configuration_is_found_where_verl_is():
+    assert (verl_config_dir() / "ppo_trainer.yaml").is_file()
+
+
+def test_a_missing_verl_is_said_with_the_remedy(monkeypatch):
+    monkeypatch.setattr(recipes.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(Exception, match="verl is not installed") as caught:
+        verl_config_dir()
+    assert "pip install verl" in caught.value.remedy

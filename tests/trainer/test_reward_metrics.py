@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the trainer makes of the reward manager's fields: counts, means, and scores for responses nobody could grade."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from klear_verl.trainer.reward_metrics import impute_ungraded, reward_metrics
+
+RIGHT = {"acc": 1.0, "pass_rate": 1.0, "task_score": 1.0, "ungraded": 0.0, "malformed": 0.0}
+HALF = {"acc": 0.0, "pass_rate": 0.5, "task_score": 0.5, "ungraded": 0.0, "malformed": 0.0}
+MALFORMED = {"acc": 0.0, "pass_rate": 0.0, "task_score": 0.0, "ungraded": 0.0, "malformed": 1.0}
+UNGRADED = {"acc": 0.0, "task_score": 0.0, "ungraded": 1.0, "malformed": 0.0}
+
+
+def scores(*totals, length=4):
+    """Token-level scores as the reward loop writes them: everything on the last token."""
+    tensor = torch.zeros(len(totals), length)
+    tensor[:, -1] = torch.tensor(totals)
+    return tensor
+
+
+def imputed(totals, groups, failed):
+    result = impute_ungraded(scores(*totals), list(groups), torch.tensor([bool(f) for f in failed]))
+    return result.sum(dim=-1).tolist()
+
+
+def grpo_advantages(token_scores, groups):
+    from verl.trainer.ppo.core_algos import compute_grpo_outcome_advantage
+
+    index = np.array(list(groups), dtype=object)
+    return compute_grpo_outcome_advantage(token_scores.clone(), torch.ones_like(token_scores), index)[0]
+
+
+def test_counts_are_numbers_of_responses():
+    metrics = reward_metrics([RIGHT, MALFORMED, UNGRADED, UNGRADED])
+    assert (metrics["klear/ungraded"], metrics["klear/malformed"]) == (2.0, 1.0)
+
+
+def test_means_are_over_the_graded_only():
+    metrics = reward_metrics([RIGHT, HALF, MALFORMED, UNGRADED])
+    assert metrics["klear/acc"] == pytest.approx(1 / 3)
+    assert metrics["klear/pass_rate"] == pytest.approx(0.5)
+    assert metrics["klear/task_score"] == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("nothing", [{}, {"pass_rate": None}, {"pass_rate": math.nan}])
+def test_responses_without_tests_leave_the_pass_rate_out_of_the_mean(nothing):
+    assert reward_metrics([HALF, {"acc": 1.0, **nothing}])["klear/pass_rate"] == 0.5
+    assert "klear/pass_rate" not in reward_metrics([{"acc": 1.0, **nothing}])
+
+
+def test_with_nothing_graded_there_are_counts_and_no_means():
+    assert reward_metrics([UNGRADED]) == {"klear/ungraded": 1.0, "klear/malformed": 0.0}
+
+
+def test_with_no_responses_the_counts_are_zero():
+    assert reward_metrics([]) == {"klear/ungraded": 0.0, "klear/malformed": 0.0}
+
+
+def test_an_ungraded_response_gets_the_mean_of_the_graded_ones_of_its_group():
+    assert imputed([1.0, 0.0, 0.5, -9.0], "aaaa", [0, 0, 0, 1]) == [1.0, 0.0, 0.5, 0.5]
+
+
+def test_groups_do_not_mix_even_when_interleaved():
+    assert imputed([1.0, 0.0, 0.0, 0.0], "abab", [0, 0, 1, 1]) == [1.0, 0.0, 1.0, 0.0]
+
+
+def test_a_group_with_nothing_graded_gets_zero_throughout():
+    assert imputed([-1.0, -1.0, 1.0], "aab", [1, 1, 0]) == [0.0, 0.0, 1.0]
+
+
+def test_the_imputed_value_stands_on_the_first_token_alone():
+    result = impute_ungraded(scores(1.0, 5.0), ["a", "a"], torch.tensor([False, True]))
+    assert result.tolist() == [[0.0, 0.0, 0.0, 1.0], [1.0, 0.0, 0.0, 0.0]]
+
+
+def test_the_scores_given_are_not_changed():
+    given_scores = scores(1.0, 5.0)
+    impute_ungraded(given_scores, ["a", "a"], torch.tensor([False, True]))
+    assert torch.equal(given_scores, scores(1.0, 5.0))
+
+
+def test_verls_advantage_of_an_ungraded_response_is_exactly_zero_and_the_others_keep_their_signs():
+    groups, failed = "aaaabbbb", torch.tensor([0, 0, 1, 0, 1, 1, 1, 1]).bool()
+    token_scores = impute_ungraded(scores(1.0, -0.5, -1.0, 0.25, -1.0, -1.0, -1.0, -1.0), list(groups), failed)
+    # Group a: mean of 1, -0.5 and 0.25 is 0.25, exact in binary; so the third response and the fourth sit on the mean.
+    advantages = grpo_advantages(token_scores, groups)
+    assert torch.equal(advantages[failed], torch.zeros(5, 4))
+    assert (advantages[0] > 0).all() and (advantages[1] < 0).all() and (advantages[3] == 0).all()
+
+
+@given(
+    totals=st.lists(st.tuples(st.floats(-2, 2, width=32), st.booleans()), min_size=2, max_size=16),
+    split=st.integers(0, 16),
+)
+@settings(deadline=None)
+def test_for_any_scores_an_ungraded_response_is_off_its_groups_mean_by_rounding_at_most(totals, split):
+    groups = "".join("a" if row < split else "b" for row in range(len(totals)))
+    failed = torch.tensor([failed for _, failed in totals])
+    sums = impute_ungraded(scores(*[total for total, _ in totals]), list(groups), failed).sum(-1)
+    for group in "ab":
+        members = torch.tensor([name == group for name in groups])
+        if (members & failed).any():
+            off = sums[members & failed].double() - sums[members].double().mean()
+            assert off.abs().max() <= 4e-7  # two units in the last place of float32 at 2
+
+
+@given(st.lists(st.floats(-2, 2, width=32), min_size=1, max_size=8))
+def test_where_all_are_graded_nothing_changes(totals):
+    assert torch.equal(impute_ungraded(scores(*totals), ["a"] * len(totals), torch.zeros(len(totals)).bool()), scores(*totals))
