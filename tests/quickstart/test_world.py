@@ -47,7 +47,10 @@ def prompts(rows):
 
 
 def test_the_same_seed_makes_the_same_bytes_in_another_process(made, tmp_path):
-    code = "import sys, pathlib; from klear_verl.quickstart.world import make_world; make_world(pathlib.Path(sys.argv[1]), 0)"
+    code = (
+        "import sys, pathlib; from klear_verl.quickstart.world import make_world; "
+        "make_world(pathlib.Path(sys.argv[1]), 0)"
+    )
     environment = {**os.environ, "PYTHONHASHSEED": "12345"}
     subprocess.run([sys.executable, "-c", code, str(tmp_path / "world")], check=True, timeout=120, env=environment)
     assert digests(tmp_path / "world") == digests(made)
@@ -99,7 +102,7 @@ def test_the_fine_tuning_is_measured_on_held_out_problems_only(rows):
 
 def test_every_demonstration_is_in_the_think_format(rows):
     for row in rows["sft_train"][:2000]:
-        assert parse_think(row["messages"][1]["content"], prefilled=False).ok
+        assert parse_think(row["messages"][1]["content"], prefilled=False).fault is None
 
 
 def test_about_half_of_the_demonstrations_are_wrong(rows):
@@ -109,7 +112,7 @@ def test_about_half_of_the_demonstrations_are_wrong(rows):
         for row in rows["sft_train"]
         if row["messages"][0]["content"] in answers
     ]
-    assert len(verdicts) > 8000
+    assert len(verdicts) > 5000
     assert 0.47 < sum(verdicts) / len(verdicts) < 0.53
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The trainer `klear_sync` as far as it goes without a cluster: its registration, its mode, its limits on lost rollouts."""
+"""The trainer `klear_sync` without a cluster: its registration, its mode, its limits on lost rollouts."""
 
 from types import SimpleNamespace
 

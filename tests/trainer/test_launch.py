@@ -140,7 +140,12 @@ def test_an_sft_run_on_several_nodes_leaves_the_rendezvous_to_the_cluster(nothin
     [
         (None, "finished", 0, "finished: 0 steps"),
         (KeyboardInterrupt(), "interrupted", 130, "the same command continues"),
-        (RunFailed("the run failed: ValueError: x", "see the log"), "failed", 1, "klear: the run failed: ValueError: x"),
+        (
+            RunFailed("the run failed: ValueError: x", "see the log"),
+            "failed",
+            1,
+            "klear: the run failed: ValueError: x",
+        ),
     ],
 )
 def test_how_a_run_ends_is_its_exit_status_and_its_record(

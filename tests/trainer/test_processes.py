@@ -32,7 +32,7 @@ PLAIN = "import sys, time; open(sys.argv[1], 'w').write('ready'); time.sleep(300
 
 
 def run_in_own_process(tmp_path, starts, patience_s=0.6):
-    """Starts each (program, daemonised) below one supervisor, ends all, and reports. `ready` files say that they run."""
+    """Starts each (program, daemonised) below one supervisor, ends all, and reports; a file each says `ready`."""
     script = """
 import json, subprocess, sys, time, pathlib, psutil
 from klear_verl.trainer import processes

@@ -85,7 +85,13 @@ def test_a_late_line_of_an_earlier_step_does_not_count_back():
 
 @pytest.mark.parametrize(
     "text",
-    ["step:5 - note:...", "step:5 - ip:10.0.0.1", "step:5 - a:1e b:-.e5 c:1.2.3", f"step:{'9' * 5000} - a:1", "step:5 - "],
+    [
+        "step:5 - note:...",
+        "step:5 - ip:10.0.0.1",
+        "step:5 - a:1e b:-.e5 c:1.2.3",
+        f"step:{'9' * 5000} - a:1",
+        "step:5 - ",
+    ],
 )
 def test_odd_values_do_not_end_the_run_that_prints_them(text):
     shown(text)

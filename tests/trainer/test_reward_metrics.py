@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the trainer makes of the reward manager's fields: counts, means, and scores for responses nobody could grade."""
 
-import math
-
 import numpy as np
 import pytest
 import torch
@@ -48,18 +46,21 @@ def test_means_are_over_the_graded_only():
     assert metrics["klear/task_score"] == pytest.approx(0.5)
 
 
-@pytest.mark.parametrize("nothing", [{}, {"pass_rate": None}, {"pass_rate": math.nan}])
-def test_responses_without_tests_leave_the_pass_rate_out_of_the_mean(nothing):
-    assert reward_metrics([HALF, {"acc": 1.0, **nothing}])["klear/pass_rate"] == 0.5
-    assert "klear/pass_rate" not in reward_metrics([{"acc": 1.0, **nothing}])
+def test_a_field_that_some_responses_lack_is_averaged_over_those_that_have_it():
+    assert reward_metrics([HALF, {"acc": 1.0}])["klear/pass_rate"] == 0.5
+    assert "klear/pass_rate" not in reward_metrics([{"acc": 1.0}])
 
 
-def test_with_nothing_graded_there_are_counts_and_no_means():
-    assert reward_metrics([UNGRADED]) == {"klear/ungraded": 1.0, "klear/malformed": 0.0}
+def test_the_share_cut_off_by_the_length_limit_is_of_all_responses():
+    assert reward_metrics([{**RIGHT, "overlong": 0.0}, {**UNGRADED, "overlong": 1.0}])["klear/overlong"] == 0.5
 
 
-def test_with_no_responses_the_counts_are_zero():
-    assert reward_metrics([]) == {"klear/ungraded": 0.0, "klear/malformed": 0.0}
+@pytest.mark.parametrize("infos", [[], [UNGRADED]])
+def test_with_nothing_graded_there_are_counts_and_no_means(infos):
+    metrics = reward_metrics(infos)
+    assert metrics["klear/ungraded"] == len(infos)
+    assert metrics["klear/malformed"] == 0.0
+    assert not {"klear/acc", "klear/pass_rate", "klear/task_score"} & set(metrics)
 
 
 def test_an_ungraded_response_gets_the_mean_of_the_graded_ones_of_its_group():
@@ -112,4 +113,6 @@ def test_for_any_scores_an_ungraded_response_is_off_its_groups_mean_by_rounding_
 
 @given(st.lists(st.floats(-2, 2, width=32), min_size=1, max_size=8))
 def test_where_all_are_graded_nothing_changes(totals):
-    assert torch.equal(impute_ungraded(scores(*totals), ["a"] * len(totals), torch.zeros(len(totals)).bool()), scores(*totals))
+    assert torch.equal(
+        impute_ungraded(scores(*totals), ["a"] * len(totals), torch.zeros(len(totals)).bool()), scores(*totals)
+    )

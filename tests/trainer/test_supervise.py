@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Running a training process. The supervisor ends all its descendants, so that each test gives it a process of its own."""
+"""Running a training process. The supervisor ends all its descendants, so each test gives it a process of its own."""
 
 import json
 import os
