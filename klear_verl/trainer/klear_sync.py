@@ -95,4 +95,16 @@ class KlearSyncTrainer(PPOTrainerSync):
             )
             fields = TensorDict({"rm_scores": response_to_nested(imputed, scores)}, batch_size=len(batch))
             batch = tq.kv_batch_put(keys=batch.keys, partition_id=batch.partition_id, fields=fields)
-        return super()._compute_advantage(batch, metrics)
+        batch = super()._compute_advantage(batch, metrics)
+        return self._zero_advantages(batch, ungraded) if ungraded.any() else batch
+
+    def _zero_advantages(self, batch: Any, rows: torch.Tensor) -> Any:
+        """Sets the advantages of `rows`, a mask of shape (batch_size,), to exactly 0: rounding aside, they are already."""
+        data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=["advantages"])
+        per_response = [
+            torch.zeros_like(advantages) if zero else advantages
+            for advantages, zero in zip(data["advantages"].unbind(), rows.tolist(), strict=True)
+        ]
+        nested = torch.nested.as_nested_tensor(per_response, layout=torch.jagged)
+        fields = TensorDict({"advantages": nested}, batch_size=len(batch))
+        return tq.kv_batch_put(keys=batch.keys, partition_id=batch.partition_id, fields=fields)

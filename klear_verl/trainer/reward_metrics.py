@@ -31,11 +31,12 @@ def reward_metrics(infos: Sequence[Mapping[str, Any]]) -> dict[str, float]:
 
 
 def impute_ungraded(scores: torch.Tensor, uids: Sequence[str], ungraded: torch.Tensor) -> torch.Tensor:
-    """Gives each ungraded response the mean score of the graded ones of its group, so that its group-relative
-    advantage is exactly 0.
+    """Gives each ungraded response the mean score of the graded ones of its group, so that the group's mean stays what
+    the graded ones make it and the response's own group-relative advantage is 0 up to rounding (the trainer then sets
+    it to exactly 0).
 
-    A group without a graded response gets 0 throughout: no signal. The response's tokens still count in the token
-    mean's denominator.
+    A group without a graded response gets 0 throughout: no signal. The response still counts in the group's standard
+    deviation, and its tokens in the token mean's denominator.
 
     Args:
         scores: token-level scores, (batch_size, response_length); the score of a response is their sum.
@@ -50,7 +51,8 @@ def impute_ungraded(scores: torch.Tensor, uids: Sequence[str], ungraded: torch.T
     for group in dict.fromkeys(uids):
         members = torch.tensor([uid == group for uid in uids])
         graded = members & ~ungraded
-        mean = totals[graded].mean() if graded.any() else torch.zeros(())
+        # In float64 the mean of equal scores is that score, so that a group without signal keeps none.
+        mean = totals[graded].double().mean() if graded.any() else torch.zeros(())
         for row in torch.nonzero(members & ungraded).flatten().tolist():
             result[row] = 0.0
             result[row, 0] = mean
