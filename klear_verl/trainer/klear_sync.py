@@ -99,7 +99,7 @@ class KlearSyncTrainer(PPOTrainerSync):
         return self._zero_advantages(batch, ungraded) if ungraded.any() else batch
 
     def _zero_advantages(self, batch: Any, rows: torch.Tensor) -> Any:
-        """Sets the advantages of `rows`, a mask of shape (batch_size,), to exactly 0: rounding aside, they are already."""
+        """Sets the advantages of `rows`, a mask of shape (batch_size,), to exactly 0 (they are, but for rounding)."""
         data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=["advantages"])
         per_response = [
             torch.zeros_like(advantages) if zero else advantages

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The whole pipeline for real, shortened: verl, Ray, FSDP over gloo, vLLM and the judge; interrupted once on the way."""
+"""The whole pipeline for real, shortened: verl, Ray, FSDP over gloo, vLLM and the judge; interrupted once."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _wait_for(process: subprocess.Popen[str], log: Path, text: str, patience_s: 
 
 @pytest.fixture(scope="module")
 def quickstart(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
-    """Runs a short quickstart, interrupts it in its math stage after the first step, and lets the same command finish."""
+    """Runs a short quickstart, interrupts it after the first step of math RL, and lets the same command finish."""
     root = tmp_path_factory.mktemp("pipeline")
     out, log = root / "out", root / "log"
     before = _shared_memory()
@@ -43,7 +43,7 @@ def quickstart(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
         first = subprocess.Popen(
             [*QUICKSTART, str(out)], stdout=sink, stderr=subprocess.STDOUT, text=True, env=environment
         )
-        _wait_for(first, log, "step 1/2", 400)
+        _wait_for(first, log, "step 1/2  reward", 400)
         descendants = psutil.Process(first.pid).children(recursive=True)
         os.kill(first.pid, signal.SIGINT)
         status = first.wait(timeout=90)
@@ -110,4 +110,4 @@ def test_code_rewards_come_from_the_judge_and_none_is_ungraded(quickstart: dict)
 def test_report_is_one_page_without_network(quickstart: dict) -> None:
     page = (quickstart["out"] / "report.html").read_text()
     assert "<svg" in page
-    assert "src=\"http" not in page and "href=\"http" not in page
+    assert 'src="http' not in page and 'href="http' not in page
