@@ -33,6 +33,7 @@ EXTRAS = {
     "dev": [
         "pytest>=8",
         "pytest-timeout",
+        "pytest-xdist",
         "hypothesis>=6",
         "ruff",
         "mypy",

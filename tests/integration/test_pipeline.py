@@ -31,6 +31,14 @@ def _wait_for(process: subprocess.Popen[str], log: Path, text: str, patience_s: 
         time.sleep(0.2)
 
 
+def _is_alive(process: psutil.Process) -> bool:
+    """Whether it still runs; a zombie that its new parent has yet to reap does not."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 @pytest.fixture(scope="module")
 def quickstart(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
     """Runs a short quickstart, interrupts it after the first step of math RL, and lets the same command finish."""
@@ -47,7 +55,7 @@ def quickstart(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
         descendants = psutil.Process(first.pid).children(recursive=True)
         os.kill(first.pid, signal.SIGINT)
         status = first.wait(timeout=90)
-    left = [process.pid for process in descendants if process.is_running()]
+    left = [process.pid for process in descendants if _is_alive(process)]
     interrupted = {
         "status": status,
         "left": left,
