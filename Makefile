@@ -16,7 +16,7 @@ PACKAGE = .venv/.package-$(shell cat setup.py pyproject.toml klear_verl/__init__
 .PHONY: quickstart test test-fast lint docs install install-dev lock clean
 
 quickstart: install
-	.venv/bin/klear quickstart --out $(OUT) --seed $(SEED)
+	.venv/bin/klear quickstart --out "$(OUT)" --seed $(SEED)
 
 test: lint
 	.venv/bin/python -m pytest
@@ -39,7 +39,7 @@ install-dev: $(PACKAGE) $(DEV)
 
 .venv/bin/python:
 	@test -n "$(PYTHON)" || { echo "make: Python 3.11 or 3.12 is needed; install one, or name it: make PYTHON=/path/to/python3.11" >&2; exit 2; }
-	$(PYTHON) -m venv .venv
+	$(PYTHON) -m venv .venv || { rm -rf .venv; echo "make: on Debian, install the package python3-venv" >&2; exit 2; }
 
 $(RUNTIME): | .venv/bin/python
 	$(PIP) install -q $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch==2.13.0

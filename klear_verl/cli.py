@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import importlib
+import os
+import signal
 import sys
 
 from klear_verl.errors import KlearError
@@ -39,9 +41,19 @@ def main(argv: list[str] | None = None) -> int:
     if arguments[0] not in COMMANDS:
         print(f"klear: unknown command '{arguments[0]}'\n\n{usage()}", file=sys.stderr)
         return 2
-    module = importlib.import_module(COMMANDS[arguments[0]][0])
     try:
-        return int(module.main(arguments[1:]))
+        module = importlib.import_module(COMMANDS[arguments[0]][0])
+        status = int(module.main(arguments[1:]))
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:  # `klear … | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+    except OSError as error:
+        if error.filename is None:
+            raise
+        print(f"klear: {error.filename}: {error.strerror}\n  remedy: name another place, or free it", file=sys.stderr)
+        return 2
     except KlearError as error:
         print(f"klear: {error}", file=sys.stderr)
         return 2

@@ -129,6 +129,36 @@ def keep_cpu_linear_weights() -> None:
     layer_utils.dispatch_cpu_unquantized_gemm = dispatch_cpu_unquantized_gemm
 
 
+RUN_TAG = "KLEAR_RUN_TAG"
+"""Environment variable that every process of one run shares and no other run has; set by `klear train`."""
+
+
+def weight_socket_of_this_run() -> None:
+    """verl/workers/rollout/vllm_rollout/bucketed_weight_transfer.py (verl 0.9.1), both ends, on any platform.
+
+    Why: the socket is /tmp/rl-colocate-zmq-{Ray job id}-…, and the first job of every Ray cluster has the id 01000000.
+    Two runs on one machine, each with a cluster of its own, share the path: each removes the other's socket, and a
+    rollout may load the other run's weights. Upstream: put the cluster's id, or a uuid, into the path.
+    """
+    _written_for("verl", "0.9.1")
+    import os
+
+    import verl.workers.rollout.vllm_rollout.bucketed_weight_transfer as transfer
+
+    tag = os.environ.get(RUN_TAG)
+    if not tag:  # stock main_ppo: both ends keep verl's path
+        return
+
+    def tagged(init: Any) -> Any:
+        def __init__(self: Any, zmq_handle: str, *args: Any, **kwargs: Any) -> None:
+            init(self, zmq_handle.replace("rl-colocate-zmq-", f"rl-colocate-zmq-{tag}-", 1), *args, **kwargs)
+
+        return __init__
+
+    for end in (transfer.BucketedWeightSender, transfer.BucketedWeightReceiver):
+        end.__init__ = tagged(end.__init__)
+
+
 _receiver: contextvars.ContextVar[Any] = contextvars.ContextVar("receiver", default=None)
 
 

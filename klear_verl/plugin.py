@@ -27,6 +27,7 @@ EVERYWHERE: dict[str, str] = {
     "verl.experimental.reward_loop.reward_manager": "klear_verl.reward.manager",
     "verl.trainer.ppo.v1.trainer_sync": "klear_verl.trainer.klear_sync",
     "verl.workers.rollout.vllm_rollout.vllm_rollout": "klear_verl.patches:watch_weight_sync",
+    "verl.workers.rollout.vllm_rollout.bucketed_weight_transfer": "klear_verl.patches:weight_socket_of_this_run",
 }
 """verl module → ours to import right after it (`module`), or to import and call (`module:function`)."""
 

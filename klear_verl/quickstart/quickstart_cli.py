@@ -23,6 +23,9 @@ from klear_verl.quickstart.stages import NAMES, STAGES, Stage
 from klear_verl.quickstart.summary import last_line, write_summary
 from klear_verl.quickstart.world import make_world
 
+ALWAYS_AGAIN = ("eval", "report")
+"""Stages that know by themselves what is done: an evaluation does again only what its models' weights ask for."""
+
 
 def main(argv: Sequence[str]) -> int:
     """Runs the command; returns the exit status."""
@@ -49,15 +52,15 @@ def main(argv: Sequence[str]) -> int:
     for number, stage in enumerate(STAGES, start=1):
         if options.stage not in (None, stage.name):
             continue
-        if (out / stage.done_file).exists() and stage.name != "report":
+        if stage.name == "report" and (out / "eval" / "result.json").is_file():
+            write_summary(out, options.seed)
+        if (out / stage.done_file).exists() and stage.name not in ALWAYS_AGAIN:
             _say(f"{number}/{len(STAGES)} {stage.name}: finished already")
             continue
         _say(f"{number}/{len(STAGES)} {stage.name}: {stage.does}")
         if status := _run(stage, out, options.seed, _shortened(stage, options)):
             _say(f"{stage.name} ended with status {status}; `klear quickstart --out {options.out}` continues from here")
             return status
-        if stage.name == "eval":
-            write_summary(out, options.seed)
     return _conclude(out, options, time.monotonic() - started)
 
 
@@ -70,14 +73,20 @@ def _conclude(out: Path, options: argparse.Namespace, total_s: float) -> int:
 
 
 def _run(stage: Stage, out: Path, seed: int, extra: list[str]) -> int:
-    """Runs a stage in its own process, on its own terminal signals: Ctrl-C reaches it directly, and this process waits
-    for its clean end."""
-    process = subprocess.Popen([sys.executable, "-m", "klear_verl.cli", *stage.command(out, seed), *extra])
-    while True:
-        try:
-            return _exit_status(process.wait())
-        except KeyboardInterrupt:
-            process.send_signal(signal.SIGINT)
+    """Runs a stage in a process group of its own, so that Ctrl-C reaches it once, through this process, as SIGTERM and
+    SIGHUP do; then waits for its clean end."""
+    command = [sys.executable, "-m", "klear_verl.cli", *stage.command(out, seed), *extra]
+    process = subprocess.Popen(command, process_group=0)
+    earlier = {
+        number: signal.signal(number, lambda *_: process.send_signal(signal.SIGINT))
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        if signal.getsignal(number) != signal.SIG_IGN
+    }
+    try:
+        return _exit_status(process.wait())
+    finally:
+        for number, before in earlier.items():
+            signal.signal(number, before)
 
 
 def _exit_status(code: int) -> int:

@@ -110,7 +110,7 @@ def row_request(row: Mapping[str, Any], response: str) -> ScoreRequest:
     """
     extra = row.get("extra_info")
     extra = dict(extra) if isinstance(extra, Mapping) else {}
-    identity = str(extra.get("index", row.get("index", row.get("uid", "?"))))
+    identity = str(extra.get("id", extra.get("index", row.get("uid", "?"))))
     reward_model = row.get("reward_model")
     if "data_source" not in row or not isinstance(reward_model, Mapping) or reward_model.get("ground_truth") is None:
         raise DataError(

@@ -8,6 +8,7 @@ import socket
 import sys
 from collections.abc import Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Literal
 
 from omegaconf import DictConfig, OmegaConf, open_dict
@@ -28,7 +29,7 @@ def launch(kind: Kind, argv: Sequence[str], usage: str) -> int:
     Returns:
         0 finished, 1 failed while running, 2 refused before the start, 130 interrupted.
     """
-    if not argv or argv[0] in ("-h", "--help"):
+    if not argv or {"-h", "--help"} & set(argv):
         print(f"{usage}\nrecipes: {', '.join(recipe_names(kind))}")
         return 0 if argv else 2
     recipe, *overrides = argv
@@ -40,11 +41,14 @@ def launch(kind: Kind, argv: Sequence[str], usage: str) -> int:
             return 0
         run_dir = RunDir(_choose_run_dir(config, recipe))
         earlier = run_dir.previous()
+        if earlier:
+            run_dir.refuse_another_configuration(config)
         if earlier and earlier.status == "finished" and earlier.steps >= (config.trainer.total_training_steps or 0) > 0:
             print(
                 f"{run_dir.path} is finished already ({earlier.steps} steps); another klear.run_dir starts a new run",
                 file=sys.stderr,
             )
+            run_dir.link_model()  # the attempt that finished may have been killed right before this
             return 0
         check_rl_config(config) if kind == "rl" else check_sft_config(config)
         run_dir.start(RunRecord(kind=kind, recipe=recipe, seed=_seed(config, kind)), config)
@@ -74,8 +78,11 @@ def _run(kind: Kind, recipe: str, config: DictConfig, run_dir: RunDir) -> int:
         line.close("failed")
         print(f"klear: {error}", file=sys.stderr)
         return 1
-    record = run_dir.finish("finished", line.step)
+    except BaseException:  # a full disk, a closed terminal: the record must not say "running" for ever
+        run_dir.finish("failed", line.step)
+        raise
     run_dir.link_model()
+    record = run_dir.finish("finished", line.step)
     line.close(f"finished: {record.steps} steps in {record.wall_s:.0f} s, in {run_dir.path}")
     return 0
 
@@ -95,9 +102,11 @@ def _multi_node(config: DictConfig) -> list[str]:
 
 
 def _choose_run_dir(config: DictConfig, recipe: str) -> str:
-    if config.klear.run_dir is None:
-        with open_dict(config):
-            config.klear.run_dir = f"runs/{recipe.split('/')[-1]}-{datetime.now():%Y%m%d-%H%M%S}-{socket.gethostname()}"
+    """Absolute, because it is saved and handed to processes that stand elsewhere: workers of a Ray cluster that is
+    joined, and a continuing command given from another folder."""
+    fresh = f"runs/{Path(recipe).stem}-{datetime.now():%Y%m%d-%H%M%S}-{socket.gethostname()}"
+    with open_dict(config):
+        config.klear.run_dir = os.path.abspath(os.path.expanduser(config.klear.run_dir or fresh))
     return str(config.klear.run_dir)
 
 

@@ -56,10 +56,14 @@ def shared_memory_segments() -> set[str]:
     """Names of the segments of this user in shared memory."""
     if not SHARED_MEMORY.is_dir():
         return set()
-    uid = os.getuid()
-    return {
-        entry.name for entry in SHARED_MEMORY.iterdir() if entry.name.startswith(OURS) and entry.lstat().st_uid == uid
-    }
+    return {entry.name for entry in SHARED_MEMORY.iterdir() if entry.name.startswith(OURS) and _is_mine(entry)}
+
+
+def _is_mine(entry: Path) -> bool:
+    try:
+        return entry.lstat().st_uid == os.getuid()
+    except FileNotFoundError:
+        return False  # another program removed its segment between the listing and the look
 
 
 def sweep_shared_memory(before: set[str]) -> list[str]:
@@ -76,11 +80,16 @@ def sweep_shared_memory(before: set[str]) -> list[str]:
 
 
 def _is_mapped(name: str) -> bool:
-    needle = f"{SHARED_MEMORY}/{name}"
+    """By inode: a semaphore is mapped under the temporary name it was created with, not under its own."""
+    try:
+        inode = (SHARED_MEMORY / name).lstat().st_ino
+    except FileNotFoundError:
+        return False
     for maps in Path("/proc").glob("[0-9]*/maps"):
         try:
-            if needle in maps.read_text(errors="replace"):
-                return True
+            lines = maps.read_text(errors="replace").splitlines()
         except (PermissionError, FileNotFoundError, ProcessLookupError):
             continue  # another user's process, or one that just ended: neither maps a segment of ours
+        if any(f"{SHARED_MEMORY}/" in line and line.split(maxsplit=5)[4] == str(inode) for line in lines):
+            return True
     return False

@@ -54,7 +54,7 @@ def recipe_kind(path: Path) -> Kind | None:
         raise ConfigError(f"{path} is not a mapping of keys", "see docs/commands/train.md for a recipe")
     if "benchmarks" in content:
         return "eval"
-    for default in content.get("defaults", []):
+    for default in content.get("defaults") or []:
         if isinstance(default, str) and default != "_self_":
             base = recipes_root() / f"{default.removeprefix('/')}.yaml"
             if base.is_file() and (kind := recipe_kind(base)):
@@ -69,6 +69,8 @@ def find_recipe(name: str) -> Path:
         ConfigError: neither exists; names the nearest packaged recipe.
     """
     for candidate in (recipes_root() / f"{name}.yaml", Path(name), Path(f"{name}.yaml")):
+        if candidate.is_file() and candidate.suffix != ".yaml":
+            raise ConfigError(f"{candidate} does not end in .yaml, and Hydra reads nothing else", "rename the recipe")
         if candidate.is_file():
             return candidate.resolve()
     names = recipe_names()
@@ -124,7 +126,9 @@ def _compose(path: Path, overrides: list[str]) -> DictConfig:
     root = recipes_root()
     inside = path.is_relative_to(root)
     name = str(path.relative_to(root) if inside else path.name).removesuffix(".yaml")
-    search_path = f"hydra.searchpath=[file://{root},file://{verl_config_dir()}]"
+    # Quoted: a folder's name may hold anything that Hydra's grammar gives a meaning to.
+    quoted = ",".join('"' + f"file://{folder}".replace('"', '\\"') + '"' for folder in (root, verl_config_dir()))
+    search_path = f"hydra.searchpath=[{quoted}]"
     GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(config_dir=str(root if inside else path.parent), version_base=None):

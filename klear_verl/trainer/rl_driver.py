@@ -8,16 +8,18 @@ cleans up behind it.
 
 from __future__ import annotations
 
+import os
 import sys
+import uuid
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from klear_verl.cpu import environment
+from klear_verl.errors import KlearError
+from klear_verl.patches import RUN_TAG
 from klear_verl.trainer.progress import announce
 from klear_verl.trainer.run_dir import RunDir, write_atomically
-
-FORWARDED = ("VERL_FILE_LOGGER_PATH",)
 
 
 def run(config: DictConfig, run_dir: RunDir) -> None:
@@ -30,7 +32,10 @@ def run(config: DictConfig, run_dir: RunDir) -> None:
 
     validate_config(config, use_reference_policy=need_reference_policy(config), use_critic=need_critic(config))
     with open_dict(config):
-        config.ray_kwargs.ray_init.runtime_env.env_vars = _worker_environment(run_dir)
+        config.ray_kwargs.ray_init.runtime_env.env_vars = {
+            **_worker_environment(run_dir),
+            **(config.ray_kwargs.ray_init.runtime_env.get("env_vars") or {}),
+        }
     announce("starting Ray")
     try:
         run_ppo(config, task_runner_class=TaskRunnerV1)
@@ -39,17 +44,20 @@ def run(config: DictConfig, run_dir: RunDir) -> None:
 
 
 def _worker_environment(run_dir: RunDir) -> dict[str, str]:
-    """Ray workers on other nodes do not inherit this process's environment."""
-    return {**environment.variables(), "VERL_FILE_LOGGER_PATH": str(run_dir.metrics_file)}
+    """Ray workers on other nodes do not inherit this process's environment: they get our variables, with the values
+    that they have here, where the user's own have won."""
+    ours = {name: os.environ.get(name, value) for name, value in environment.variables().items()}
+    return {**ours, "VERL_FILE_LOGGER_PATH": str(run_dir.metrics_file), RUN_TAG: uuid.uuid4().hex[:12]}
 
 
 def _cause(error: BaseException) -> BaseException:
-    """The error a person should read: Ray wraps a worker's error once per hop."""
-    while True:
+    """The error a person should read: Ray wraps a worker's error once per hop; ours names its cause itself."""
+    while not isinstance(error, KlearError):
         inner: Any = getattr(error, "cause", None) or error.__cause__
         if not isinstance(inner, BaseException):
-            return error
+            break
         error = inner
+    return error
 
 
 def main() -> None:

@@ -11,6 +11,7 @@ recipe saves one
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import time
@@ -90,12 +91,13 @@ class RunDir:
         file it writes).
 
         Raises:
-            ConfigError: the folder holds a run of another configuration.
+            ConfigError: the folder holds checkpoints of another configuration, or a run that is alive.
         """
-        self._refuse_another_configuration(config)
+        self._lock()
+        self.refuse_another_configuration(config)
         if self.metrics_file.is_file():
-            taken = len(list(self.path.glob("metrics.*.jsonl")))
-            self.metrics_file.rename(self.path / f"metrics.{taken + 1}.jsonl")
+            taken = [int(path.name.split(".")[1]) for path in self.path.glob("metrics.*.jsonl")]
+            self.metrics_file.rename(self.path / f"metrics.{max(taken, default=0) + 1}.jsonl")
         self.error_file.unlink(missing_ok=True)
         write_atomically(self.config_file, OmegaConf.to_yaml(config, resolve=True))
         earlier = self.previous()
@@ -111,6 +113,7 @@ class RunDir:
         self.record.steps = max(steps, self.record.steps)
         self.record.wall_s = round(self._earlier_wall_s + time.monotonic() - self._started_at, 1)
         self._save(self.record)
+        self._lock_file.close()
         return self.record
 
     def link_model(self) -> None:
@@ -134,8 +137,21 @@ class RunDir:
         self.record = record
         write_atomically(self._record_file, json.dumps(asdict(record), indent=2) + "\n")
 
-    def _refuse_another_configuration(self, config: DictConfig) -> None:
-        if not self.config_file.is_file():
+    def _lock(self) -> None:
+        """Held until `finish`, or the end of this process; the file stays."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        self._lock_file = (self.path / ".lock").open("w")
+        try:
+            fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ConfigError(
+                f"another process is running in {self.path}", "wait for it, end it, or choose another klear.run_dir"
+            ) from error
+
+    def refuse_another_configuration(self, config: DictConfig) -> None:
+        """Raises ConfigError if the folder's checkpoints are of another configuration. A run that failed before its
+        first checkpoint has nothing to continue, and binds nobody."""
+        if not self.config_file.is_file() or not any(self.path.glob("checkpoints/global_step_*")):
             return
         saved = _flat(OmegaConf.to_container(OmegaConf.load(self.config_file), resolve=True))
         wanted = _flat(OmegaConf.to_container(config, resolve=True))
@@ -153,9 +169,19 @@ class RunDir:
 
 
 def _may_change(key: str) -> bool:
-    """Keys that a continued run may change: how long it goes on, how often it reports, and where it runs."""
+    """Keys that a continued run may change: how long it goes on, how often it reports, where it runs, and what it
+    tolerates."""
     return key.startswith(
-        ("ray_kwargs.", "trainer.total_", "trainer.save_freq", "trainer.test_freq", "trainer.logger", "trainer.resume")
+        (
+            "klear.",
+            "ray_kwargs.",
+            "reward.reward_kwargs.klear.on_ungraded",
+            "trainer.total_",
+            "trainer.save_freq",
+            "trainer.test_freq",
+            "trainer.logger",
+            "trainer.resume",
+        )
     )
 
 

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import BinaryIO
 
 from klear_verl.errors import KlearError
 from klear_verl.trainer import processes
@@ -37,7 +38,8 @@ def supervise(command: Sequence[str], run_dir: RunDir, line: ProgressLine) -> No
     """Runs `command` to its end, with its output in `run_dir/log.txt` and its progress on `line`.
 
     Whatever happens, every process it started is gone afterwards and its shared memory is removed. SIGTERM (a
-    scheduler, `timeout`, a container's stop) ends a run as Ctrl-C does, and neither can cut the clean-up short.
+    scheduler, `timeout`, a container's stop) and SIGHUP (the terminal is gone) end a run as Ctrl-C does. None of them
+    raises where it arrives, so that none can cut the clean-up short, however many come.
 
     Raises:
         RunFailed: with the cause, as far as the run told it.
@@ -46,7 +48,8 @@ def supervise(command: Sequence[str], run_dir: RunDir, line: ProgressLine) -> No
     processes.adopt_orphans()
     before = processes.shared_memory_segments()
     environment = {**os.environ, "VERL_FILE_LOGGER_PATH": str(run_dir.metrics_file), "PYTHONUNBUFFERED": "1"}
-    with run_dir.log_file.open("ab") as log, _handling(signal.default_int_handler, signal.SIGTERM):
+    lines: queue.SimpleQueue[bytes | _Stop | None] = queue.SimpleQueue()  # its put() is safe in a signal handler
+    with run_dir.log_file.open("ab") as log, _stopping(lambda *_: lines.put(_Stop())):
         log_start = log.tell()
         child = subprocess.Popen(
             command,
@@ -56,17 +59,15 @@ def supervise(command: Sequence[str], run_dir: RunDir, line: ProgressLine) -> No
             env=environment,
             start_new_session=True,
         )
-        lines: queue.Queue[bytes | None] = queue.Queue()
         reader = threading.Thread(target=_read_lines, args=(child, lines), daemon=True)
         reader.start()
         try:
             _follow(child, lines, log, line)
         finally:
-            with _handling(signal.SIG_IGN, signal.SIGTERM, signal.SIGINT):
-                _end(child)
-                processes.end_descendants()
-                if removed := processes.sweep_shared_memory(before):
-                    log.write(f"removed shared memory left behind: {' '.join(removed)}\n".encode())
+            _end(child)
+            processes.end_descendants()
+            if removed := processes.sweep_shared_memory(before):
+                log.write(f"removed shared memory left behind: {' '.join(removed)}\n".encode())
     if child.returncode != 0:
         raise RunFailed(
             f"the run failed: {_reason(run_dir, child.returncode, log_start)}",
@@ -74,16 +75,19 @@ def supervise(command: Sequence[str], run_dir: RunDir, line: ProgressLine) -> No
         )
 
 
+class _Stop:
+    """In the queue of lines: a signal has asked the run to end."""
+
+
 @contextmanager
-def _handling(
-    handler: Callable[[int, FrameType | None], object] | signal.Handlers, *signals: signal.Signals
-) -> Iterator[None]:
-    """Handles the signals so inside the block; Python gives them to the main thread alone, so that elsewhere there is
-    nothing to do."""
+def _stopping(handler: Callable[[int, FrameType | None], object]) -> Iterator[None]:
+    """Handles Ctrl-C, SIGTERM and SIGHUP so inside the block, but for those that are ignored (`nohup`, a background
+    job). Python gives signals to the main thread alone, so that elsewhere there is nothing to do."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    earlier = {number: signal.signal(number, handler) for number in signals}
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    earlier = {n: signal.signal(n, handler) for n in signals if signal.getsignal(n) != signal.SIG_IGN}
     try:
         yield
     finally:
@@ -91,19 +95,22 @@ def _handling(
             signal.signal(number, before)
 
 
-def _read_lines(child: subprocess.Popen[bytes], lines: queue.Queue[bytes | None]) -> None:
+def _read_lines(child: subprocess.Popen[bytes], lines: queue.SimpleQueue[bytes | _Stop | None]) -> None:
     assert child.stdout is not None
     for raw in child.stdout:
         lines.put(raw)
     lines.put(None)
 
 
-def _follow(child: subprocess.Popen[bytes], lines: queue.Queue[bytes | None], log: object, line: ProgressLine) -> None:
+def _follow(
+    child: subprocess.Popen[bytes], lines: queue.SimpleQueue[bytes | _Stop | None], log: BinaryIO, line: ProgressLine
+) -> None:
+    closed = False
     ended_at: float | None = None
     while True:
         if ended_at is None and child.poll() is not None:
             ended_at = time.monotonic()
-        if ended_at is not None and time.monotonic() - ended_at > LAST_WORDS_S:
+        if ended_at is not None and (closed or time.monotonic() - ended_at > LAST_WORDS_S):
             return
         try:
             raw = lines.get(timeout=1.0)
@@ -112,11 +119,13 @@ def _follow(child: subprocess.Popen[bytes], lines: queue.Queue[bytes | None], lo
             if ended_at is not None:
                 return
             continue
+        if isinstance(raw, _Stop):
+            raise KeyboardInterrupt
         if raw is None:
-            child.wait()
-            return
-        log.write(raw)  # type: ignore[attr-defined]
-        log.flush()  # type: ignore[attr-defined]
+            closed = True
+            continue
+        log.write(raw)
+        log.flush()
         line.feed(raw.decode("utf-8", "replace").rstrip())
 
 

@@ -109,9 +109,10 @@ def test_a_finished_run_asked_for_more_steps_goes_on(tmp_path, nothing_starts, u
     assert len(nothing_starts) == 2
 
 
-def test_another_configuration_in_the_same_folder_is_refused(capsys, nothing_starts, unchecked):
+def test_another_configuration_in_the_same_folder_is_refused(tmp_path, capsys, nothing_starts, unchecked):
     overrides = ["quickstart/math_rl", "klear.run_dir=r"]
     assert launch("rl", overrides, "") == 0
+    (tmp_path / "r" / "checkpoints" / "global_step_1").mkdir(parents=True)
     assert launch("rl", [*overrides, "data.train_batch_size=8"], "") == 2
     assert "data.train_batch_size was 16 and is now 8" in capsys.readouterr().err
     assert len(nothing_starts) == 1
@@ -166,7 +167,7 @@ def test_without_a_folder_a_run_gets_one_of_its_own_under_runs(tmp_path, uncheck
     assert launch("rl", ["rl", "actor_rollout_ref.model.path=x"], "") == 0
     (made,) = (tmp_path / "runs").iterdir()
     assert made.name.startswith("rl-")
-    assert OmegaConf.load(made / "config.yaml").trainer.default_local_dir == f"runs/{made.name}/checkpoints"
+    assert OmegaConf.load(made / "config.yaml").trainer.default_local_dir == str(made / "checkpoints")
 
 
 @pytest.mark.parametrize(("kind", "override", "seed"), [("rl", "data.seed=5", 5), ("sft", "trainer.seed=6", 6)])

@@ -182,3 +182,20 @@ def test_a_real_segment_of_a_killed_process_is_removed(segment):
 def test_where_there_is_no_shared_memory_there_are_no_segments(monkeypatch, tmp_path):
     monkeypatch.setattr(processes, "SHARED_MEMORY", tmp_path / "none")
     assert processes.shared_memory_segments() == set()
+
+
+def test_a_semaphore_that_a_living_process_holds_stays_until_it_ends():
+    before = processes.shared_memory_segments()
+    code = (
+        "import multiprocessing, time; held = multiprocessing.get_context('spawn').Semaphore()\n"
+        "print(1, flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        semaphores = {name for name in processes.shared_memory_segments() - before if name.startswith("sem.mp-")}
+        assert semaphores
+        assert not semaphores & set(processes.sweep_shared_memory(before))
+        holder.kill()
+    processes.sweep_shared_memory(before)
+    assert not semaphores & processes.shared_memory_segments()

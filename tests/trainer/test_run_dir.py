@@ -131,8 +131,14 @@ def test_an_earlier_attempts_error_is_gone_when_the_next_starts(tmp_path):
     assert not (tmp_path / "error.txt").exists()
 
 
+def with_checkpoint(path, *args, **keys):
+    """An attempt that left a checkpoint: what binds a later one to its configuration."""
+    attempt(path, *args, **keys)
+    (path / "checkpoints" / "global_step_1").mkdir(parents=True)
+
+
 def test_another_configuration_is_refused_naming_key_and_both_values(tmp_path):
-    attempt(tmp_path)
+    with_checkpoint(tmp_path)
     with pytest.raises(ConfigError) as caught:
         attempt(tmp_path, actor__lr=3.0e-4)
     assert "actor.lr was 1e-06 and is now 0.0003" in caught.value.what
@@ -140,25 +146,38 @@ def test_another_configuration_is_refused_naming_key_and_both_values(tmp_path):
     assert "klear.run_dir" in caught.value.remedy
 
 
-def test_further_changed_keys_are_counted(tmp_path):
+def test_a_run_that_left_no_checkpoint_may_be_repaired_in_its_folder(tmp_path):
     attempt(tmp_path)
+    attempt(tmp_path, actor__lr=3.0e-4)
+    assert OmegaConf.load(tmp_path / "config.yaml").actor.lr == 3.0e-4
+
+
+def test_a_second_process_in_a_folder_is_refused(tmp_path):
+    first = RunDir(tmp_path)
+    first.start(RunRecord(kind="rl", recipe="r", seed=0), OmegaConf.create({"a": 1}))
+    with pytest.raises(ConfigError, match="another process is running"):
+        RunDir(tmp_path).start(RunRecord(kind="rl", recipe="r", seed=0), OmegaConf.create({"a": 1}))
+
+
+def test_further_changed_keys_are_counted(tmp_path):
+    with_checkpoint(tmp_path)
     with pytest.raises(ConfigError, match="and 2 more keys"):
         attempt(tmp_path, actor__lr=3.0e-4, actor__new="x", trainer__nnodes=2)
 
 
 def test_a_key_that_disappeared_is_a_change(tmp_path):
-    attempt(tmp_path, actor__extra=1)
+    with_checkpoint(tmp_path, actor__extra=1)
     with pytest.raises(ConfigError, match=r"actor\.extra was 1 and is now None"):
         attempt(tmp_path)
 
 
 def test_a_refused_configuration_leaves_the_folder_untouched(tmp_path):
-    attempt(tmp_path, "interrupted", 3)
+    with_checkpoint(tmp_path, "interrupted", 3)
     (tmp_path / "metrics.jsonl").write_text("steps")
-    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
     with pytest.raises(ConfigError):
         attempt(tmp_path, data__seed=1)
-    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == before
 
 
 @pytest.mark.parametrize(

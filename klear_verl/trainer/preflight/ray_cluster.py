@@ -44,7 +44,7 @@ def cluster_address(ray_init: Mapping[str, Any], environ: Mapping[str, str] = os
     if address in (None, "auto") and environ.get("RAY_ADDRESS"):
         address, origin = environ["RAY_ADDRESS"], "RAY_ADDRESS"
     if address in (None, "auto"):
-        file = Path(environ.get("RAY_TMPDIR") or "/tmp") / "ray" / "ray_current_cluster"
+        file = Path(environ.get("RAY_TMPDIR") or environ.get("TMPDIR") or "/tmp") / "ray" / "ray_current_cluster"
         if file.is_file() and (text := file.read_text(encoding="utf-8").strip()):
             address, origin = text, str(file)
     if address == "auto":
