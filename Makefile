@@ -1,7 +1,7 @@
 # Everything sets itself up in .venv: `make quickstart` runs the pipeline, `make test` passes the tests. Python 3.11 or 3.12.
 #
 #   PYTHON       the interpreter to make .venv with (default: the first of python3.11, python3.12, python3 that is 3.11 or 3.12)
-#   TORCH_INDEX  an extra package index with CPU builds of torch; needed only where `pip install torch==2.13.0` would fetch the CUDA build
+#   TORCH_INDEX  the package index with CPU builds of torch, for torch alone; needed only where `pip install torch==2.13.0` would fetch the CUDA build
 #   OUT, SEED    where the quickstart goes, and its seed
 
 PYTHON ?= $(shell for p in python3.11 python3.12 python3; do $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' 2>/dev/null && { echo $$p; break; }; done)
@@ -18,11 +18,12 @@ PACKAGE = .venv/.package-$(shell cat setup.py pyproject.toml klear_verl/__init__
 quickstart: install
 	.venv/bin/klear quickstart --out "$(OUT)" --seed $(SEED)
 
-test: lint
-	.venv/bin/python -m pytest
+# Unit tests share the cores; whole runs come one after another, since they look at the machine they leave behind.
+test: lint test-fast
+	.venv/bin/python -m pytest -m slow
 
 test-fast: install-dev
-	.venv/bin/python -m pytest -m "not slow"
+	PYTHONHASHSEED=0 .venv/bin/python -m pytest -m "not slow" -n auto --dist loadfile
 
 lint: install-dev
 	.venv/bin/ruff check .

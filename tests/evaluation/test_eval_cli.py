@@ -51,7 +51,7 @@ def test_a_whole_run_prints_each_result_and_exits_0(recipe, engine, capsys):
 def test_ungraded_samples_give_exit_status_1(recipe, engine, capsys, monkeypatch, parity_grader):
     grader = parity_grader({"sums/0/0"})
     monkeypatch.setattr("klear_verl.reward.scorer.Scorer.score_many", lambda self, *rest: grader.score_many(*rest))
-    assert main([str(recipe)]) == 1
+    assert main([str(recipe)]) == 2
     assert "2 samples could not be graded" in capsys.readouterr().err
 
 
@@ -79,7 +79,7 @@ def test_a_signal_gives_exit_status_130_and_says_how_to_go_on(recipe, engine, ca
     ],
 )
 def test_a_mistake_gets_one_message_and_no_engine(recipe, engine, capsys, arguments, message):
-    assert main([str(recipe), *arguments]) == 1
+    assert main([str(recipe), *arguments]) == 2
     printed = capsys.readouterr().err
     assert message in printed
     assert "remedy:" in printed
@@ -87,18 +87,18 @@ def test_a_mistake_gets_one_message_and_no_engine(recipe, engine, capsys, argume
 
 
 def test_an_unknown_recipe_is_named(capsys):
-    assert main(["no/such/recipe"]) == 1
+    assert main(["no/such/recipe"]) == 2
     assert "no/such/recipe" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("content", ["- a\n- b\n", "a: [", ""])
 def test_a_recipe_that_is_no_recipe_is_refused(tmp_path, capsys, content):
     (tmp_path / "bad.yaml").write_text(content)
-    assert main([str(tmp_path / "bad.yaml")]) == 1
+    assert main([str(tmp_path / "bad.yaml")]) == 2
     assert "klear eval: " in capsys.readouterr().err
 
 
 def test_a_missing_vllm_is_said_before_anything_else(recipe, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "vllm", None)
-    assert main([str(recipe)]) == 1
+    assert main([str(recipe)]) == 2
     assert "vllm is not installed" in capsys.readouterr().err

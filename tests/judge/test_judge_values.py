@@ -51,7 +51,7 @@ def test_nan_and_infinities_come_back() -> None:
     "value",
     [
         {1},
-        object(),
+        pytest.param(object(), id="object"),
         b"x",
         1j,
         type("I", (int,), {})(1),
