@@ -91,7 +91,7 @@ def score_file(
         raise DataError(f"{out}: input and output are the same file", "give another --out")
     results = ResultFile(out)
     try:
-        note = _check_same_config(out, config, fresh=not results.existing)
+        _check_same_config(out, config, fresh=not results.existing)
         config = _with_jobs(config, jobs)
         with Scorer(config) as scorer, tqdm(total=summary.rows, file=stream, unit="row", disable=not progress) as bar:
             for row, item in _outcomes(scorer, source, [done["id"] for done in results.existing], out, jobs):
@@ -113,8 +113,6 @@ def score_file(
                     summary.add(earlier["acc"], earlier["status"])
                 bar.set_postfix(_shares(summary), refresh=False)
                 bar.update()
-        if not summary.stopped:
-            note.unlink(missing_ok=True)
     finally:
         results.close()
     return summary
@@ -181,8 +179,8 @@ def _mismatch(out: Path, index: int, found: object, expected: str) -> DataError:
     )
 
 
-def _check_same_config(out: Path, config: RewardConfig, fresh: bool) -> Path:
-    """The path of the note of the configuration, written for a fresh run and compared for a resumed one."""
+def _check_same_config(out: Path, config: RewardConfig, fresh: bool) -> None:
+    """Notes the configuration beside `out` for a fresh run, and compares it for a resumed one."""
     note = out.with_name(out.name + ".resume")
     mine = config.model_dump(mode="json")
     if not fresh and note.exists():
@@ -195,7 +193,6 @@ def _check_same_config(out: Path, config: RewardConfig, fresh: bool) -> Path:
             )
     if fresh:
         note.write_text(json.dumps(mine))
-    return note
 
 
 def _with_jobs(config: RewardConfig, jobs: int) -> RewardConfig:
