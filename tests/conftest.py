@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""For every test: Ctrl-C works, even where the tests were started by a shell that ignores it (a background job, some CI).
+"""For every test: Ctrl-C works, even where the shell that started the tests ignores it (a background job, some CI).
 
 A process inherits ignored signals, and a test that interrupts a run would then wait for ever.
 """
