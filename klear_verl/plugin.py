@@ -50,15 +50,14 @@ class _RegisteringLoader(importlib.abc.Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         assert module.__spec__ is not None
-        module.__spec__.loader = module.__loader__ = (
-            self.inner
-        )  # from here on the module looks as if we had never been there
+        # From here on the module looks as if we had never been there.
+        module.__spec__.loader = module.__loader__ = self.inner
         self.inner.exec_module(module)
         register(module.__name__, self.target)
 
 
 class _RegisteringFinder(importlib.abc.MetaPathFinder):
-    """Finds the hooked modules with the ordinary path finder and wraps their loader."""
+    """Finds the hooked modules as everybody else would and wraps their loader."""
 
     def __init__(self, targets: dict[str, str]):
         self.targets = targets
@@ -67,10 +66,14 @@ class _RegisteringFinder(importlib.abc.MetaPathFinder):
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
         ours = self.targets.get(fullname)
-        spec = importlib.machinery.PathFinder.find_spec(fullname, path) if ours else None
-        if ours and spec and spec.loader:
-            spec.loader = _RegisteringLoader(spec.loader, ours)
-        return spec
+        if ours is None:
+            return None
+        for finder in sys.meta_path:  # not the path finder alone: other tools hook imports too
+            spec = None if finder is self else finder.find_spec(fullname, path, target)
+            if spec is not None and spec.loader is not None:
+                spec.loader = _RegisteringLoader(spec.loader, ours)
+                return spec
+        return None
 
 
 def register(verl_module: str, target: str) -> None:

@@ -57,6 +57,7 @@ def test_run_ends_with_the_rollouts_error_within_a_minute_and_leaves_no_shared_m
     }
     model = f"actor_rollout_ref.model.path={tmp_path}/world/model"
     command = [sys.executable, "-m", "klear_verl.cli", "train", "quickstart/math_rl", model]
+    command.append("trainer.total_training_steps=1")  # should the sabotage ever miss, the test still ends soon
     run = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment)
     assert run.stderr is not None
     text, sync_began = "", 0.0
