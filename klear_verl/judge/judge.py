@@ -1,32 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
 """`Judge`: runs a solution against a problem's tests and says how many it passes.
 
-This file draws the tests, hands each to a zygote, retries our own failures, and adds up. It isolates nothing
-(`zygote/`, `layers.py`) and decides no single verdict (`grading.py`).
+This file draws the tests, runs one after the other, keeps to the solution's budget, retries our own failures, and adds
+up. It isolates nothing (`zygote/`, `layers.py`), watches no limit of a test (`session.py`) and decides no single
+verdict (`grading.py`).
 """
 
 from __future__ import annotations
 
-import ast
 import asyncio
-import importlib.util
-import json
-import queue
-import secrets
 import threading
 import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 
-from klear_verl.errors import DataError, EnvironmentProblem
-from klear_verl.judge import layers
+from klear_verl.errors import EnvironmentProblem
+from klear_verl.judge import layers, tiers
 from klear_verl.judge.config import JudgeConfig, Limits
 from klear_verl.judge.grading import grade
-from klear_verl.judge.problem import AssertTest, CallTest, Problem, PytestTest, StdioTest, Test
+from klear_verl.judge.inputs import Inputs, inputs_of, missing_module
+from klear_verl.judge.problem import AssertTest, Problem, PytestTest, Test
+from klear_verl.judge.session import DiedCompiling, Outcome, Rejected, Session
 from klear_verl.judge.subset import draw_subset, stable_seed
 from klear_verl.judge.supervisor import Zygote, ZygoteDied
 from klear_verl.judge.verdict import Judgement, Usage, Verdict
-from klear_verl.judge.zygote.program import TOKEN_BYTES
 
 MAX_SOURCE_BYTES = 1 << 20
 
@@ -41,23 +39,30 @@ class Judge:
 
     def __init__(self, config: JudgeConfig | None = None):
         self.config = config or JudgeConfig()
-        setup = layers.zygote_setup()
-        # Last in, first out: a zygote that has not been needed yet has not been started either.
-        self._free: queue.LifoQueue[Zygote] = queue.LifoQueue()
-        for _ in range(self.config.slots):
-            self._free.put(Zygote(setup))
+        self._slots = threading.Semaphore(self.config.slots)
         self._threads = ThreadPoolExecutor(self.config.slots, thread_name_prefix="judge")
-        self._closed = False
         self._closing = threading.Lock()
-        zygote = self._free.get()
+        self._closed = False
+        self._tiers = tiers.available(self.config.tiers)
+        self._isolation = layers.Isolation(self.config)
         try:
-            self.layers = layers.probe(zygote)
-            layers.require(self.layers, self.config.require)
+            self._zygotes = {tiers.STD: self._isolation.zygote(())}
+            self._zygotes |= {name: self._isolation.zygote(modules) for name, modules in self._tiers.items()}
+            self.layers = self._isolation.probe(self._zygotes[tiers.STD])
+            layers.require(self.layers, self.config.require, self._isolation.reasons)
         except EnvironmentProblem:
-            self._free.put(zygote)
             self.close()
             raise
-        self._free.put(zygote)
+
+    @property
+    def reasons(self) -> dict[str, str]:
+        """Why layers are not active, where the machine gave a reason."""
+        return dict(self._isolation.reasons)
+
+    @property
+    def zygotes(self) -> Mapping[str, Zygote]:
+        """The zygotes by tier; those not needed yet have no process."""
+        return self._zygotes
 
     def run(self, problem: Problem, source: str) -> Judgement:
         """Judges one solution. Whatever `source` is, the outcome is a judgement, never an exception.
@@ -66,73 +71,33 @@ class Judge:
             DataError: the problem itself can't be run.
             RuntimeError: the judge is closed.
         """
+        return self._run(problem, source, time.monotonic())
+
+    def _run(self, problem: Problem, source: str, asked: float) -> Judgement:
         count = self.config.max_tests if problem.max_tests is None else problem.max_tests
         tests = draw_subset(problem.tests, count, problem.id, self.config.seed)
-        if len(source.encode("utf-8", "surrogatepass")) > MAX_SOURCE_BYTES:
-            return self._judgement(
-                [Verdict.CE] * len(tests), Usage(), f"the program is longer than {MAX_SOURCE_BYTES} bytes"
-            )
-        zygote = self._free.get()
-        try:
+        program = source.encode("utf-8", "surrogatepass")
+        if len(program) > MAX_SOURCE_BYTES:
+            rejected = _Run(self, problem, tests, program, tiers.STD)
+            rejected.reject(f"the program is longer than {MAX_SOURCE_BYTES} bytes")
+            return rejected.judgement(0.0, 0.0)
+        with self._slots:
             if self._closed:
                 raise RuntimeError("the judge is closed")
-            return self._run_tests(zygote, problem, tests, source)
-        finally:
-            self._free.put(zygote)
+            started = time.monotonic()
+            run = _Run(self, problem, tests, program, self._tier_of(source, tests))
+            run.run()
+            return run.judgement(started - asked, time.monotonic() - started)
+
+    def _tier_of(self, source: str, tests: tuple[Test, ...]) -> str:
+        # A test may import what its solution doesn't.
+        codes = [test.code for test in tests if isinstance(test, (AssertTest, PytestTest))]
+        return tiers.choose("\n".join([source, *codes]), self._tiers)
 
     async def arun(self, problem: Problem, source: str) -> Judgement:
         """`run`, for callers on an event loop."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self.run, problem, source)
-
-    def _run_tests(self, zygote: Zygote, problem: Problem, tests: tuple[Test, ...], source: str) -> Judgement:
-        limits = _limits(self.config.limits, problem)
-        verdicts: list[Verdict] = []
-        first_failure = ""
-        cpu_s = peak_mib = 0.0
-        started = time.monotonic()
-        for index, test in enumerate(tests):
-            verdict, detail, used = self._run_test(zygote, problem, test, source, limits, index)
-            cpu_s, peak_mib = cpu_s + used.cpu_s, max(peak_mib, used.peak_memory_mib)
-            verdicts.append(verdict)
-            if verdict is not Verdict.AC and (not first_failure or verdict is Verdict.IE):
-                first_failure = f"test {index}: {verdict.value}: {detail}"
-            untested = len(tests) - len(verdicts)
-            if verdict in (Verdict.CE, Verdict.IE):
-                # A program that doesn't compile fails every test; after IE the rest would say nothing.
-                verdicts += [verdict] * untested
-                break
-            if untested and 0 < self.config.stop_after_timeouts == verdicts.count(Verdict.TLE):
-                verdicts += [Verdict.TLE] * untested
-                first_failure += f" ({untested} tests not run after {self.config.stop_after_timeouts} time-outs)"
-                break
-        return self._judgement(verdicts, Usage(cpu_s, time.monotonic() - started, peak_mib), first_failure)
-
-    def _run_test(
-        self, zygote: Zygote, problem: Problem, test: Test, source: str, limits: Limits, index: int
-    ) -> tuple[Verdict, str, Usage]:
-        missing = _missing_module(test)
-        if missing:
-            return Verdict.IE, missing, Usage()
-        payload, stdin, token, code = _pack(problem, test, source)
-        seed = stable_seed(problem.id, self.config.seed, index)
-        verdict, detail, usage = Verdict.IE, "", Usage()
-        for _ in range(1 + self.config.ie_retries):
-            try:
-                outcome = zygote.run(test.kind, payload, stdin, token + code, limits, seed)
-            except (ZygoteDied, EnvironmentProblem) as error:
-                verdict, detail, usage = Verdict.IE, str(error), Usage()
-                continue
-            verdict, detail = grade(test, outcome, limits, problem.comparison, token)
-            usage = Usage(outcome.cpu_s, outcome.wall_s, outcome.peak_mib)
-            if verdict is not Verdict.IE:
-                break
-        return verdict, detail, usage
-
-    def _judgement(self, verdicts: list[Verdict], usage: Usage, detail: str) -> Judgement:
-        if Verdict.IE in verdicts:
-            return Judgement(tuple(verdicts), None, None, self.layers, usage, detail)
-        passed = verdicts.count(Verdict.AC)
-        return Judgement(tuple(verdicts), passed / len(verdicts), passed == len(verdicts), self.layers, usage, detail)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, self._run, problem, source, time.monotonic())
 
     def close(self) -> None:
         """Ends all zygotes, after the solutions they are at. Idempotent."""
@@ -140,12 +105,12 @@ class Judge:
             if self._closed:
                 return
             self._closed = True
-            self._threads.shutdown(wait=True, cancel_futures=True)
-            zygotes = [self._free.get() for _ in range(self.config.slots)]
-            for zygote in zygotes:
-                zygote.close()
-                # Callers that still wait get it, and find the judge closed.
-                self._free.put(zygote)
+        self._threads.shutdown(wait=True, cancel_futures=True)
+        for _ in range(self.config.slots):
+            self._slots.acquire()
+        self._isolation.close()
+        # Callers that still wait get a slot, and find the judge closed.
+        self._slots.release(self.config.slots)
 
     def __enter__(self) -> Judge:
         return self
@@ -156,46 +121,140 @@ class Judge:
         self.close()
 
 
+class _Run:
+    """The judging of one solution."""
+
+    def __init__(self, judge: Judge, problem: Problem, tests: tuple[Test, ...], program: bytes, tier: str):
+        self._judge = judge
+        self._config = judge.config
+        self._problem = problem
+        self._tests = tests
+        self._program = program
+        self._tier = tier
+        self._limits = _limits(judge.config.limits, problem)
+        self._session: Session | None = None
+        self._verdicts: list[Verdict] = []
+        self._detail = ""
+        self._cpu_s = 0.0
+        self._peak_mib = 0.0
+        self._untested = 0
+        self._retries = 0
+
+    def run(self) -> None:
+        """Judges test after test until all have a verdict."""
+        try:
+            for index, test in enumerate(self._tests):
+                if self._stops():
+                    return
+                self._add(index, *self._run_test(test))
+        except Rejected as error:
+            self.reject(str(error))
+        finally:
+            self._end_session()
+
+    def reject(self, why: str) -> None:
+        """The program doesn't compile: it fails every test."""
+        self._verdicts = [Verdict.CE] * len(self._tests)
+        self._detail = f"test 0: CE: {why}"
+
+    def judgement(self, queue_s: float, wall_s: float) -> Judgement:
+        """What was found."""
+        verdicts = tuple(self._verdicts)
+        graded = Verdict.IE not in verdicts
+        passed = verdicts.count(Verdict.AC)
+        return Judgement(
+            verdicts,
+            passed / len(verdicts) if graded else None,
+            passed == len(verdicts) if graded else None,
+            self._judge.layers,
+            Usage(self._cpu_s, wall_s, self._peak_mib, queue_s),
+            self._detail,
+            self._untested,
+            self._tier,
+            self._retries,
+        )
+
+    def _add(self, index: int, verdict: Verdict, detail: str) -> None:
+        self._verdicts.append(verdict)
+        if verdict is not Verdict.AC and (not self._detail or verdict is Verdict.IE):
+            self._detail = f"test {index}: {verdict.value}: {detail}"
+
+    def _stops(self) -> bool:
+        """Whether the rest is not run any more; if so, gives it its verdicts."""
+        left = len(self._tests) - len(self._verdicts)
+        limit = self._config.stop_after_timeouts
+        if self._verdicts and self._verdicts[-1] is Verdict.IE:
+            # The rest would say nothing: there will be no pass rate.
+            self._verdicts += [Verdict.IE] * left
+            return True
+        if 0 < limit <= self._verdicts.count(Verdict.TLE):
+            why = f"after {limit} time-outs"
+        elif self._cpu_s >= self._config.budget_cpu_s:
+            why = f"after {self._cpu_s:.1f} s of CPU, the solution's budget"
+        else:
+            return False
+        self._detail = f"{self._detail or 'all passed so far'} ({left} tests not run {why})"
+        self._verdicts += [Verdict.TLE] * left
+        self._untested = left
+        return True
+
+    def _run_test(self, test: Test) -> tuple[Verdict, str]:
+        missing = missing_module(test)
+        if missing:
+            return Verdict.IE, missing
+        inputs = inputs_of(self._problem, test)
+        left_s = self._config.budget_cpu_s - self._cpu_s
+        limits = self._limits
+        if left_s < limits.cpu_s:
+            limits = limits.model_copy(update={"cpu_s": left_s})
+        verdict, detail = Verdict.IE, ""
+        for attempt in range(1 + self._config.ie_retries):
+            self._retries += attempt > 0
+            try:
+                outcome = self._outcome(inputs, limits)
+            except DiedCompiling as error:
+                if attempt == self._config.ie_retries > 0:
+                    raise Rejected("the program crashes the compiler") from error
+                detail = str(error)
+            except (ZygoteDied, EnvironmentProblem) as error:
+                detail = str(error)
+            else:
+                verdict, detail = grade(test, outcome, limits, self._problem.comparison)
+                if verdict is not Verdict.IE:
+                    self._cpu_s += outcome.cpu_s
+                    self._peak_mib = max(self._peak_mib, outcome.peak_mib)
+                    break
+            self._end_session()
+        return verdict, detail
+
+    def _outcome(self, inputs: Inputs, limits: Limits) -> Outcome:
+        if self._session is None:
+            zygote = self._judge.zygotes[self._tier]
+            self._session = Session(
+                zygote,
+                self._program,
+                self._limits,
+                self._config.budget_cpu_s,
+                stable_seed(self._problem.id, self._config.seed),
+                self._problem.entry_point,
+            )
+        if inputs.test is not None:
+            return self._session.run_asserts(inputs.test, limits)
+        if self._config.granularity == "solution":
+            return self._session.run_in_turn(inputs.stdin, inputs.arguments, limits)
+        if inputs.arguments is not None:
+            return self._session.run_call(inputs.arguments, limits)
+        return self._session.run_script(inputs.stdin, limits)
+
+    def _end_session(self) -> None:
+        if self._session is not None:
+            self._session.close()
+            self._session = None
+
+
 def _limits(limits: Limits, problem: Problem) -> Limits:
     """The problem's own CPU limit, with the wall limit in proportion."""
     if problem.time_limit_s is None:
         return limits
     wall_s = problem.time_limit_s * limits.wall_s / limits.cpu_s
     return limits.model_copy(update={"cpu_s": problem.time_limit_s, "wall_s": wall_s})
-
-
-def _pack(problem: Problem, test: Test, source: str) -> tuple[bytes, bytes, bytes, bytes]:
-    """Payload, standard input, token and test code of one run. Expected outputs are in none of them."""
-    content: dict[str, object] = {"source": source}
-    stdin, token, code = b"", b"", b""
-    if isinstance(test, StdioTest):
-        stdin = test.input.encode("utf-8", "surrogatepass")
-    elif isinstance(test, CallTest):
-        if problem.entry_point is None:
-            raise DataError(
-                f"problem {problem.id}: a call test needs an entry_point", "add fn_name to the ground truth"
-            )
-        content |= {"entry_point": problem.entry_point, "args": test.args}
-    else:
-        token, code = secrets.token_bytes(TOKEN_BYTES), test.code.encode("utf-8", "surrogatepass")
-    try:
-        return json.dumps(content).encode("ascii"), stdin, token, code
-    except TypeError as error:
-        raise DataError(
-            f"problem {problem.id}: arguments that are not JSON values: {error}", "correct the row"
-        ) from error
-
-
-def _missing_module(test: Test) -> str:
-    """Why this test can't run here: it needs pytest. A missing package of ours must not count against a solution."""
-    if not isinstance(test, (AssertTest, PytestTest)) or "pytest" not in test.code:
-        return ""
-    if importlib.util.find_spec("pytest") is not None:
-        return ""
-    try:
-        nodes = list(ast.walk(ast.parse(test.code)))
-    except SyntaxError:
-        return ""
-    wanted = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
-    wanted |= {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}
-    return "the test imports pytest, which is not installed (pip install pytest)" if "pytest" in wanted else ""

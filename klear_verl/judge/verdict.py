@@ -30,11 +30,12 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Usage:
-    """Resources of one judgement, summed over its tests."""
+    """Resources of one judgement, summed over its tests. `wall_s` leaves out `queue_s`, the wait for a slot."""
 
     cpu_s: float = 0.0
     wall_s: float = 0.0
     peak_memory_mib: float = 0.0
+    queue_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,8 @@ class Judgement:
     `verdicts` has one entry per test that counted, in the order of the (sub)set of tests. `pass_rate` is AC / all and
     `acc` says that all passed; both are None when any verdict is IE, because then nothing was learnt about the
     solution. `detail` is one line for a person: the first failure. `layers` names the isolation layers that were
-    active.
+    active, `tier` the zygote's preloaded modules. `untested` of the verdicts stand for tests that were not run any more
+    (budget, time-outs), `retries` counts our own failures on the way.
     """
 
     verdicts: tuple[Verdict, ...]
@@ -53,3 +55,6 @@ class Judgement:
     layers: tuple[str, ...]
     usage: Usage = field(default_factory=Usage)
     detail: str = ""
+    untested: int = 0
+    tier: str = "std"
+    retries: int = 0

@@ -5,9 +5,10 @@ layer off.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-import json
 import os
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,22 +17,24 @@ import pytest
 
 from klear_verl.judge.config import Limits
 from klear_verl.judge.layers import zygote_setup
-from klear_verl.judge.supervisor import Outcome, Zygote, ZygoteDied
+from klear_verl.judge.session import Outcome, Session
+from klear_verl.judge.supervisor import Zygote, ZygoteDied
 
 NAME = f"klearleft{os.getpid()}"[:15]
 LIMITS = Limits(cpu_s=0.5, wall_s=1.5)
 RENAME = f"import ctypes, os, time\nctypes.CDLL(None).prctl(15, b'{NAME}')\n"
 
 
-@pytest.fixture
-def bare() -> Iterator[Zygote]:
-    zygote = Zygote(dataclasses.replace(zygote_setup(), seccomp=b"", landlock=False))
+@pytest.fixture(params=[True, False], ids=["namespaces", "no namespaces"])
+def bare(request: pytest.FixtureRequest) -> Iterator[Zygote]:
+    zygote = Zygote(dataclasses.replace(zygote_setup(), filters=(), landlock=False, namespaces=request.param))
     yield zygote
     zygote.close()
 
 
 def run(zygote: Zygote, source: str) -> Outcome:
-    return zygote.run("stdio", json.dumps({"source": source}).encode(), b"", b"", LIMITS, 0)
+    with Session(zygote, source.encode(), LIMITS, LIMITS.cpu_s) as session:
+        return session.run_script(b"", LIMITS)
 
 
 def survivors() -> list[str]:
@@ -60,7 +63,7 @@ def test_daemon_made_by_double_fork_and_setsid_is_killed(bare: Zygote) -> None:
         + "if os.fork() == 0:\n    os.setsid()\n    if os.fork() == 0:\n        time.sleep(600)\nelse:\n    os.wait()"
     )
     outcome = run(bare, source)
-    assert (outcome.reason, outcome.leftovers, survivors()) == ("exit", 1, [])
+    assert (outcome.reason, survivors()) == ("exit", [])
 
 
 def test_process_that_ignores_signals_and_holds_the_pipe_is_killed_at_once(bare: Zygote) -> None:
@@ -77,7 +80,7 @@ def test_stopped_descendants_are_killed(bare: Zygote) -> None:
         bare,
         RENAME + "import signal\nif os.fork() == 0:\n    os.kill(os.getpid(), signal.SIGSTOP)\nelse: time.sleep(0.1)",
     )
-    assert (outcome.leftovers, survivors()) == (1, [])
+    assert (outcome.reason, survivors()) == ("exit", [])
 
 
 def test_processor_time_of_escaped_processes_counts(bare: Zygote) -> None:
@@ -93,12 +96,29 @@ def test_chain_of_forks_is_killed_to_the_last(bare: Zygote) -> None:
     assert survivors() == []
 
 
-def test_child_dies_with_the_zygote_that_it_kills(bare: Zygote) -> None:
-    with pytest.raises(ZygoteDied):
-        run(bare, RENAME + "os.kill(os.getppid(), 9)\ntime.sleep(600)")
+def test_everything_dies_with_the_session(bare: Zygote) -> None:
+    with Session(bare, (RENAME + "time.sleep(600)").encode(), LIMITS, 1.0) as session:
+        thread = threading.Thread(target=lambda: suppress_death(session))
+        thread.start()
+        deadline = time.monotonic() + 5
+        while not living() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        bare.close()
+        thread.join()
     assert survivors() == []
 
 
-def test_names_left_in_the_working_folder_are_gone_for_the_next_program(bare: Zygote) -> None:
-    run(bare, "import os\nos.mkdir('a')\nopen('a/b', 'w')\nos.symlink('/', 'c')")
-    assert run(bare, "import os\nprint(os.listdir())").stdout == b"[]\n"
+def suppress_death(session: Session) -> None:
+    with contextlib.suppress(ZygoteDied):
+        session.run_script(b"", Limits(cpu_s=60, wall_s=60))
+
+
+def test_fork_bomb_is_cleared_away(bare: Zygote) -> None:
+    source = RENAME + "for _ in range(60):\n    if os.fork() == 0: time.sleep(600)"
+    assert run(bare, source).status == 0
+    assert survivors() == []
+
+
+def test_nothing_can_be_left_in_the_working_folder(bare: Zygote) -> None:
+    outcome = run(bare, "import os\nprint(os.getuid())\nos.mkdir('a')")
+    assert outcome.status != 0 or int(outcome.stdout) == os.getuid() == 0

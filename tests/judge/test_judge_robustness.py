@@ -20,10 +20,11 @@ from pathlib import Path
 import pytest
 
 from klear_verl.errors import DataError, EnvironmentProblem
-from klear_verl.judge import layers
+from klear_verl.judge import filters, layers
 from klear_verl.judge.config import JudgeConfig, Limits
 from klear_verl.judge.judge import Judge
 from klear_verl.judge.problem import CallTest, Problem, StdioTest
+from klear_verl.judge.processes import children
 from klear_verl.judge.supervisor import Zygote, ZygoteDied
 from klear_verl.judge.verdict import Verdict
 
@@ -90,29 +91,41 @@ def test_zygote_that_always_dies_is_an_internal_error(monkeypatch: pytest.Monkey
         raise ZygoteDied("on purpose")
 
     with Judge(JudgeConfig(ie_retries=2)) as judge:
-        monkeypatch.setattr(Zygote, "run", die)
+        monkeypatch.setattr(Zygote, "start_warden", die)
         judgement = judge.run(ECHO, "print(input())")
     assert judgement.verdicts == (Verdict.IE,) * 4
     assert (judgement.pass_rate, judgement.acc, len(calls)) == (None, None, 3)
     assert "on purpose" in judgement.detail
 
 
-def test_stopped_zygote_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
-    from klear_verl.judge import supervisor
+def test_warden_killed_from_outside_costs_a_retry_only() -> None:
+    with Judge() as judge:
+        watched = threading.Thread(target=kill_a_warden, args=(judge,))
+        watched.start()
+        judgement = judge.run(ONE, SLEEP)
+        watched.join()
+    assert (judgement.acc, judgement.retries) == (True, 1), judgement
 
-    monkeypatch.setattr(supervisor, "_GRACE_S", 0.2)
-    monkeypatch.setattr(supervisor, "_LONGEST_STARVATION", 0.2)
-    with Judge(JudgeConfig(limits=Limits(cpu_s=0.5, wall_s=1))) as judge:
-        os.kill(zygotes_of(os.getpid())[-1], signal.SIGSTOP)
-        assert judge.run(ONE, "print(input())").acc
+
+def kill_a_warden(judge: Judge) -> None:
+    """Kills what the zygote forked: the zygote is two processes where there are namespaces, the warden is the next."""
+    time.sleep(0.15)
+    deadline = time.monotonic() + 5
+    generation = [pid for zygote in judge.zygotes.values() if (pid := zygote.pid)]
+    if "pid_namespace" in judge.layers:
+        generation = [child for pid in generation for child in children(pid)]
+    while time.monotonic() < deadline:
+        for warden in (child for pid in generation for child in children(pid)):
+            os.kill(warden, signal.SIGKILL)
+            return
 
 
 def test_missing_required_layer_refuses_to_start_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(layers, "seccomp_program", lambda: b"")
+    monkeypatch.setattr(filters, "compiled", lambda: ())
     with pytest.raises(EnvironmentProblem, match="seccomp") as caught:
         Judge(JudgeConfig(require=("rlimits", "seccomp")))
     assert "pip install pyseccomp" in caught.value.remedy
-    with Judge() as judge:
+    with Judge(JudgeConfig(require=())) as judge:
         assert "seccomp" not in judge.layers
 
 
@@ -132,7 +145,7 @@ def test_probe_sees_a_dirty_environment(monkeypatch: pytest.MonkeyPatch) -> None
 def test_zygote_that_can_not_start_is_an_environment_problem() -> None:
     zygote = Zygote(dataclasses.replace(layers.zygote_setup(), preload=("no_such_module",)))
     with pytest.raises(EnvironmentProblem, match="no_such_module"):
-        layers.probe(zygote)
+        zygote.start()
 
 
 def test_zygote_loads_nothing_heavy() -> None:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The Linux calls that the standard library lacks: prctl, capset, seccomp and Landlock, through ctypes. Policy is
-elsewhere.
+"""The Linux calls that the standard library lacks: prctl, capset, namespaces, mounts, seccomp and Landlock, through
+ctypes. Policy is elsewhere.
 """
 
 from __future__ import annotations
@@ -9,14 +9,20 @@ import ctypes
 import os
 
 _libc = ctypes.CDLL(None, use_errno=True)
+_libc_holding_the_gil = ctypes.PyDLL(None)
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
-_PR_SET_SECCOMP = 22
 _PR_SET_CHILD_SUBREAPER = 36
 _PR_SET_NO_NEW_PRIVS = 38
-_SECCOMP_MODE_FILTER = 2
+_SECCOMP_SET_MODE_FILTER = 1
+_SECCOMP_FILTER_FLAG_NEW_LISTENER = 1 << 3
+_SECCOMP_CALL = {"x86_64": 317, "aarch64": 277}
 _CAPABILITY_VERSION_3 = 0x20080522
+CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWIPC = 0x00020000, 0x04000000, 0x08000000
+CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET = 0x10000000, 0x20000000, 0x40000000
+MS_RDONLY, MS_NOSUID, MS_NODEV, MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE = 1, 2, 4, 32, 4096, 16384, 1 << 18
+_MNT_DETACH = 2
 # Landlock's numbers are the same on every architecture.
 _LANDLOCK_CREATE_RULESET, _LANDLOCK_ADD_RULE, _LANDLOCK_RESTRICT_SELF = 444, 445, 446
 _LANDLOCK_RULE_PATH_BENEATH = 1
@@ -57,19 +63,20 @@ def die_with_parent(signal_number: int) -> None:
     _prctl(_PR_SET_PDEATHSIG, signal_number)
 
 
+class _CapabilityHeader(ctypes.Structure):
+    _fields_ = (("version", ctypes.c_uint32), ("pid", ctypes.c_int))
+
+
+_no_capabilities = ctypes.byref(_CapabilityHeader(_CAPABILITY_VERSION_3, 0)), ctypes.byref((ctypes.c_uint32 * 6)())
+
+
 def drop_capabilities() -> None:
     """Even as root: no capability, so no raised limits, and no look into processes that have more."""
-
-    class Header(ctypes.Structure):
-        _fields_ = (("version", ctypes.c_uint32), ("pid", ctypes.c_int))
-
-    data = (ctypes.c_uint32 * 6)()
-    header = Header(_CAPABILITY_VERSION_3, 0)
-    _check(_libc.capset(ctypes.byref(header), ctypes.byref(data)), "capset")
+    _check(_libc.capset(*_no_capabilities), "capset")
 
 
 class SeccompFilter:
-    """A compiled BPF program, prepared once and installed in every child."""
+    """A compiled BPF program, prepared once and installed in many processes."""
 
     class _Program(ctypes.Structure):
         _fields_ = (("length", ctypes.c_ushort), ("code", ctypes.c_char_p))
@@ -79,7 +86,55 @@ class SeccompFilter:
 
     def install(self) -> None:
         """Binds this process for good."""
-        _prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.byref(self._program))
+        self._install(0)
+
+    def install_with_listener(self) -> int:
+        """Binds this process for good; returns the descriptor on which the filter's questions are asked.
+
+        Raises:
+            OSError: the kernel can't, or a filter further up has a listener already.
+        """
+        return self._install(_SECCOMP_FILTER_FLAG_NEW_LISTENER)
+
+    def _install(self, flags: int) -> int:
+        number = ctypes.c_long(_SECCOMP_CALL[os.uname().machine])
+        mode, flags_word = ctypes.c_ulong(_SECCOMP_SET_MODE_FILTER), ctypes.c_ulong(flags)
+        return _check(_libc.syscall(number, mode, flags_word, ctypes.byref(self._program)), "seccomp")
+
+
+def fork() -> int:
+    """fork(2) without Python's at-fork handlers, in a process with one thread.
+
+    Those handlers (threading's, random's) take longer than the fork itself, and do what is of no use here: locks that
+    no other thread can hold, and a random seed that every child replaces.
+    """
+    return _check(_libc_holding_the_gil.fork(), "fork")
+
+
+def unshare(flags: int) -> None:
+    """Moves this process (with CLONE_NEWPID: its next children) into new namespaces."""
+    _check(_libc.unshare(ctypes.c_int(flags)), f"unshare({flags:#x})")
+
+
+def enter_namespace(fd: int, kind: int) -> None:
+    """Joins the namespace behind `fd`."""
+    _check(_libc.setns(ctypes.c_int(fd), ctypes.c_int(kind)), "setns")
+
+
+def mount(source: str, target: str, kind: str | None, flags: int, options: str = "") -> None:
+    """mount(2)."""
+    data = options.encode() or None
+    result = _libc.mount(os.fsencode(source), os.fsencode(target), kind and kind.encode(), ctypes.c_ulong(flags), data)
+    _check(result, f"mount({target})")
+
+
+def pivot_root(new_root: str) -> None:
+    """Makes the mount `new_root` the root, and lets go of the old one."""
+    os.chdir(new_root)
+    # "." twice stacks the old root on the new one, from where it is detached (pivot_root(2)).
+    _check(_libc.pivot_root(b".", b"."), "pivot_root")
+    _check(_libc.umount2(b".", _MNT_DETACH), "umount2")
+    os.chdir("/")
 
 
 def landlock_abi() -> int:

@@ -1,39 +1,39 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs a compiled solution as Python itself would run a script, or calls into it.
+"""Runs a compiled solution, as Python itself would run a script, or to be called.
 
-Covered: a test of kind assert or pytest passes only if its last statement was reached: the 16 secret bytes at the
-start of the TEST descriptor must come back on the report pipe, and they are read after that statement, so they are in
-no object and no frame before. Leaving early in any way, an exception or a kill fails. `==` between a value of the
-solution's own class and anything else is refused (see `_Guarded`).
-Not covered: the solution shares this process with the test code, so a solution written against this very file can read
-the TEST descriptor itself. Tests of kind stdio and call do not have that weakness: nothing of their expected outputs
-is in this process.
+A process that has come here runs untrusted code: nothing that it says afterwards is more than a value.
 """
 
 from __future__ import annotations
 
-import ast
+import _sitebuiltins
 import atexit
 import builtins
 import gc
+import json
 import os
+import random
 import sys
 import threading
 import types
 from typing import Any
 
-from klear_verl.judge.zygote import values
+from klear_verl.judge.zygote import remote, values
+from klear_verl.judge.zygote.streams import open_standard_streams
 
-REPORT, TEST = 3, 5
-TOKEN_BYTES = 16
+VALUE = 3
+"""Descriptor of a call test: the arguments as JSON, replaced by the value that came back."""
+RETURNED = b"V"
 
 _prelude: dict[str, Any] = {}
 
 
 def prepare() -> None:
-    """Collects the names that solutions of LeetCode's form (`class Solution`) take for granted, as LiveCodeBench's
-    grader does.
+    """Things done once, in the zygote, for all: what `site` would have added to the builtins, standard streams, and the
+    names that solutions of LeetCode's form (`class Solution`) take for granted, as in LiveCodeBench's grader.
     """
+    setattr(builtins, "exit", _sitebuiltins.Quitter("exit", "Ctrl-D (i.e. EOF)"))  # noqa: B010
+    setattr(builtins, "quit", _sitebuiltins.Quitter("quit", "Ctrl-D (i.e. EOF)"))  # noqa: B010
     for name in ("typing", "collections", "itertools", "functools", "heapq", "bisect", "math", "string", "operator"):
         module = sys.modules[name]
         public = getattr(module, "__all__", None) or [key for key in vars(module) if not key.startswith("_")]
@@ -42,38 +42,32 @@ def prepare() -> None:
         _prelude[name] = sys.modules[name]
     for name in ("operator", "random", "re", "string", "sys"):
         _prelude[name] = sys.modules[name]
+    open_standard_streams()
+    sys.argv = ["solution.py"]
 
 
-def run(mode: str, code: types.CodeType, payload: dict[str, Any]) -> int:
-    """Runs one test in this process; returns the exit status."""
-    if mode == "stdio":
-        return _run_script(code, payload["source"])
-    module = _fresh_module("solution")
-    if mode == "call":
-        vars(module).update(_prelude)
-    try:
-        exec(code, vars(module))
-        if mode == "call":
-            result = _resolve(module, payload["entry_point"])(*payload["args"])
-            os.write(REPORT, b"V")
-            _write_all(values.encode(result))
-            return 0
-        with open(TEST, "rb", closefd=False) as file:
-            test = file.read()[TOKEN_BYTES:].decode("utf-8")
-        try:
-            _run_test(module, test, collect=mode == "pytest")
-        except AssertionError as error:
-            os.write(REPORT, f"W{error}".encode("utf-8", "backslashreplace")[:1000])
-            raise
-        _write_all(b"T" + os.pread(TEST, TOKEN_BYTES, 0))
-        return 0
-    except BaseException:
-        # SystemExit too: no test is passed by leaving.
-        _show_exception()
-        return 1
+def taken_for_granted(name: str) -> Any:
+    """A module of `prepare`'s, for a test that doesn't import it.
+
+    Raises:
+        KeyError: no such module.
+    """
+    value = _prelude[name]
+    if not isinstance(value, types.ModuleType):
+        raise KeyError(name)
+    return value
 
 
-def _fresh_module(name: str) -> types.ModuleType:
+def seed(number: int) -> None:
+    """Fixes the random state, so that equal programs get equal verdicts."""
+    random.seed(number)
+    numpy_random = sys.modules.get("numpy.random")
+    if numpy_random is not None:
+        numpy_random.seed(number & 0xFFFFFFFF)
+
+
+def fresh_module(name: str) -> types.ModuleType:
+    """A new module for the solution's globals."""
     module = types.ModuleType(name)
     vars(module).update(__builtins__=builtins, __file__="solution.py")
     # dataclasses, pickle and typing look a class's module up here.
@@ -81,9 +75,20 @@ def _fresh_module(name: str) -> types.ModuleType:
     return module
 
 
-def _run_script(code: types.CodeType, source: str) -> int:
-    module = _fresh_module("__main__")
-    stdout, stderr = sys.stdout, sys.stderr
+def module_for_calls() -> types.ModuleType:
+    """A fresh module with the names that solutions of LeetCode's form take for granted."""
+    module = fresh_module("solution")
+    vars(module).update(_prelude)
+    return module
+
+
+def run_script(code: types.CodeType, module: types.ModuleType, reopens: bool) -> int:
+    """Runs the solution in `module`; returns the exit status.
+
+    Args:
+        reopens: the program opens files, so that some may be left to flush.
+    """
+    stdout = sys.stdout
     status = 0
     try:
         exec(code, vars(module))
@@ -92,20 +97,54 @@ def _run_script(code: types.CodeType, source: str) -> int:
     except BaseException:
         status = 1
         _show_exception()
-    # What Py_FinalizeEx does, without tearing down the interpreter.
-    threading._shutdown()  # type: ignore[attr-defined]
-    atexit._run_exitfuncs()
-    if "open(" in source:
+    # What Py_FinalizeEx does, without tearing down the interpreter. What needs no doing is not touched: each page of
+    # memory that a forked process writes to is copied.
+    if len(threading._active) > 1:  # type: ignore[attr-defined]
+        threading._shutdown()  # type: ignore[attr-defined]
+    if atexit._ncallbacks():
+        atexit._run_exitfuncs()
+    if reopens:
         # Files that the program left open flush when they are collected: open(1, "w").
         vars(module).clear()
         gc.collect()
-    for stream in (sys.stdout, sys.stderr, stdout, stderr):
-        if stream is not None and not getattr(stream, "closed", False):
-            try:
-                stream.flush()
-            except (OSError, ValueError):
-                status = status or 120  # as Python reports it
+    status = _flush(stdout, status)
+    return status if sys.stdout is stdout else _flush(sys.stdout, status)
+
+
+def _flush(stream: Any, status: int) -> int:
+    try:
+        if stream is not None and not stream.closed:
+            stream.flush()
+    except (OSError, ValueError, AttributeError):
+        return status or 120  # as Python reports it
     return status
+
+
+def run_call(code: types.CodeType, module: types.ModuleType, entry_point: str) -> int:
+    """Calls the solution's `entry_point` with the arguments in VALUE and leaves the encoded result there."""
+    try:
+        # Read first: the size is known, and the solution has not run yet.
+        arguments = json.loads(os.pread(VALUE, os.fstat(VALUE).st_size, 0))
+        exec(code, vars(module))
+        result = values.encode(_resolve(module, entry_point)(*arguments))
+        os.ftruncate(VALUE, 0)
+        _write_all(VALUE, RETURNED + result)
+    except BaseException:
+        # SystemExit too: no test is passed by leaving.
+        _show_exception()
+        return 1
+    return 0
+
+
+def run_remote(code: types.CodeType, module: types.ModuleType) -> int:
+    """Lets a tester in another process use what the solution defines, until it hangs up."""
+    try:
+        exec(code, vars(module))
+    except BaseException:
+        _show_exception()
+        return 1
+    remote.serve(module)
+    return 0
 
 
 def _exit_status(error: SystemExit) -> int:
@@ -129,97 +168,8 @@ def _resolve(module: types.ModuleType, entry_point: str) -> Any:
     return getattr(module, entry_point)
 
 
-def _write_all(data: bytes) -> None:
-    while data:
-        data = data[os.write(REPORT, data) :]
-
-
-def _run_test(module: types.ModuleType, source: str, collect: bool) -> None:
-    tree = ast.fix_missing_locations(_Guarded().visit(ast.parse(source, "test.py")))
-    namespace = vars(module)
-    before = dict(namespace)
-    namespace[_GUARD] = _guarded_compare
-    exec(compile(tree, "test.py", "exec", dont_inherit=True), namespace)
-    if not collect:
-        return
-    mine = {name: value for name, value in namespace.items() if before.get(name) is not value}
-    for name, value in mine.items():
-        if name.startswith("test") and callable(value):
-            _call_test(value)
-        elif name.startswith("Test") and isinstance(value, type):
-            for method in [key for key in dir(value) if key.startswith("test")]:
-                fresh = value()
-                if hasattr(fresh, "setUp"):
-                    fresh.setUp()
-                if hasattr(fresh, "setup_method"):
-                    takes_method = fresh.setup_method.__code__.co_argcount > 1
-                    fresh.setup_method(*[method][:takes_method])
-                _call_test(getattr(fresh, method))
-
-
-def _call_test(test: Any) -> None:
-    """Calls a test function, once per parameter set if it has a `pytest.mark.parametrize`."""
-    calls: list[dict[str, Any]] = [{}]
-    for mark in getattr(test, "pytestmark", []):
-        if mark.name in ("skip", "xfail"):
-            return
-        if mark.name == "parametrize":
-            names = mark.args[0].split(",") if isinstance(mark.args[0], str) else list(mark.args[0])
-            names = [name.strip() for name in names]
-            rows = [getattr(row, "values", row) for row in mark.args[1]]
-            rows = [row if len(names) > 1 or hasattr(mark.args[1][0], "values") else (row,) for row in rows]
-            calls = [{**call, **dict(zip(names, row, strict=True))} for call in calls for row in rows]
-    for call in calls:
-        test(**call)
-
-
-_GUARD = "__klear_compare__"
-
-
-class _Guarded(ast.NodeTransformer):
-    """Rewrites `a == b` and `a != b` of the test code, so that a value can't pass by bringing its own idea of
-    equality.
-    """
-
-    def visit_Compare(self, node: ast.Compare) -> ast.AST:
-        self.generic_visit(node)
-        if len(node.ops) != 1 or not isinstance(node.ops[0], (ast.Eq, ast.NotEq)):
-            return node
-        want_equal = ast.Constant(isinstance(node.ops[0], ast.Eq))
-        call = ast.Call(ast.Name(_GUARD, ast.Load()), [node.left, node.comparators[0], want_equal], [])
-        return ast.copy_location(call, node)
-
-
-def _guarded_compare(left: Any, right: Any, want_equal: bool) -> Any:
-    atoms = type(left) in _ATOMS and type(right) in _ATOMS
-    if not atoms and _own_classes(left) != _own_classes(right):
-        raise AssertionError(
-            "a value of the solution's own class, with its own __eq__, is compared with something else"
-        )
-    return left == right if want_equal else left != right
-
-
-_ATOMS = frozenset({int, str, float, bool, bytes, type(None)})
-
-
-def _own_classes(value: Any) -> set[type]:
-    """The solution's classes with an `__eq__` of their own, in a value or in the standard containers that it is made
-    of.
-    """
-    found: set[type] = set()
-    seen: set[int] = set()
-    waiting = [value]
-    while waiting:
-        item = waiting.pop()
-        kind = type(item)
-        if kind in _ATOMS or id(item) in seen:
-            continue
-        seen.add(id(item))
-        if any("__eq__" in vars(base) and vars(base).get("__module__") == "solution" for base in kind.__mro__):
-            found.add(kind)
-        elif kind is dict:
-            waiting.extend(item.keys())
-            waiting.extend(item.values())
-        elif kind in (list, tuple, set, frozenset):
-            waiting.extend(item)
-    return found
+def _write_all(fd: int, data: bytes) -> None:
+    """Writes from the beginning: the descriptor's position may be anywhere."""
+    written = 0
+    while written < len(data):
+        written += os.pwrite(fd, memoryview(data)[written:], written)

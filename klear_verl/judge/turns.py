@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The supervisor's side of a child that runs the tests of a solution in turn (`zygote/runner.py`)."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+
+from klear_verl.judge.memory_file import memory_file, write_all
+from klear_verl.judge.supervisor import ZygoteDied
+from klear_verl.judge.zygote import runner
+
+
+class Turns:
+    """Its files, which every test finds empty but for the input, and the line to it."""
+
+    DONE, LAST = runner.DONE, runner.LAST
+
+    def __init__(self) -> None:
+        self.pid = 0
+        self.stdin, self.out, self.err, self.value = (memory_file() for _ in range(4))
+        self.line, self._theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._fresh = True
+
+    def fds(self) -> list[int]:
+        """What becomes the child's descriptors, from 0 on."""
+        return [self.stdin, self.out, self.err, self.value, self._theirs.fileno()]
+
+    def handed_over(self) -> None:
+        """The child's end of the line is the child's alone now."""
+        self._theirs.close()
+
+    def meet(self, hello: bytes, pid: int) -> None:
+        """Takes note of the child that said hello.
+
+        Raises:
+            ZygoteDied: no child came up.
+        """
+        if hello != runner.HELLO:
+            raise ZygoteDied("no child came up")
+        self.pid = pid
+
+    def begin(self, stdin: bytes, arguments: bytes | None) -> None:
+        """Starts the next test."""
+        if not self._fresh:
+            for fd in (self.stdin, self.out, self.err, self.value):
+                os.ftruncate(fd, 0)
+        self._fresh = False
+        if stdin:
+            write_all(self.stdin, stdin)
+        if arguments is not None:
+            write_all(self.value, arguments)
+        # It may have ended after its last test; then the warden says how.
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            self.line.send(runner.GO)
+
+    def close(self) -> None:
+        """Lets go of the child, which ends, and of its files."""
+        self.line.close()
+        self._theirs.close()
+        for fd in (self.stdin, self.out, self.err, self.value):
+            os.close(fd)

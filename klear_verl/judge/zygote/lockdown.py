@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Everything that is taken from a process before it may meet a program, in the order in which it can be taken.
+
+Once per solution, in the warden (`restrict`), from which every child inherits it; and the little that only a child may
+lose, once per test (`restrict_child`).
+"""
+
+from __future__ import annotations
+
+import _signal
+import os
+import resource
+from dataclasses import dataclass
+
+from klear_verl.judge.zygote import linux
+
+_STACK_BYTES = 64 << 20
+_PROCESSES = 256
+_BOUNDED = (resource.RLIMIT_AS, resource.RLIMIT_FSIZE, resource.RLIMIT_NOFILE)
+_FORBIDDEN = (resource.RLIMIT_CORE, resource.RLIMIT_MEMLOCK, resource.RLIMIT_MSGQUEUE)
+
+
+@dataclass(frozen=True)
+class Filters:
+    """Compiled system-call filters (`judge/filters.py`): `asking` alone, or `forking` with `child` below it."""
+
+    asking: linux.SeccompFilter
+    forking: linux.SeccompFilter
+    child: linux.SeccompFilter
+
+
+class Lockdown:
+    """What the zygote prepared.
+
+    Args:
+        rules: None where there is no Landlock.
+        filters: None where there is no seccomp.
+        asks: the kernel lets a filter ask.
+        uid: the user that solutions run as (None: as the judge).
+        own_pids: the warden is process 1 of its own namespace.
+    """
+
+    def __init__(
+        self,
+        rules: linux.LandlockRules | None,
+        filters: Filters | None,
+        asks: bool,
+        uid: int | None,
+        own_pids: bool,
+    ):
+        self._rules = rules
+        self._filters = filters
+        self._asks = asks
+        self._uid = uid
+        self._own_pids = own_pids
+        # If the filters and Landlock keep children from looking into the warden, the warden may be dumpable, as
+        # children must be for /dev/stdin to work when not root. If not, each child must become it.
+        self._shielded = rules is not None and filters is not None
+        self._hard = {what: resource.getrlimit(what)[1] for what in (*_BOUNDED, resource.RLIMIT_CPU)}
+
+    def restrict(self, limits: list[int]) -> int:
+        """Binds the warden and all its children.
+
+        Args:
+            limits: bytes of address space; bytes of a file, which is what bounds standard output and error (files in
+                memory; everything else that could grow is out of reach); open files.
+
+        Returns:
+            The descriptor for the filter's questions; -1 if it has none.
+        """
+        os.setsid()
+        # Process 1 of a namespace is immune to every signal that it has no handler for.
+        _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
+        _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
+        if not self._own_pids:
+            linux.become_subreaper()
+        for what, value in zip(_BOUNDED, limits, strict=True):
+            value = self._at_most(what, value)
+            resource.setrlimit(what, (value, value))
+        for what in _FORBIDDEN:
+            resource.setrlimit(what, (0, 0))
+        if self._uid is not None:
+            resource.setrlimit(resource.RLIMIT_NPROC, (_PROCESSES, _PROCESSES))
+            os.setgroups([])
+            os.setresgid(self._uid, self._uid, self._uid)
+            os.setresuid(self._uid, self._uid, self._uid)
+        linux.drop_capabilities()
+        linux.set_dumpable(self._shielded)
+        if not self._own_pids:
+            # A change of user clears it, so not earlier.
+            linux.die_with_parent(_signal.SIGKILL)
+        if self._rules:
+            self._rules.restrict()
+        if self._filters is None:
+            return -1
+        if self._asks:
+            return self._filters.asking.install_with_listener()
+        self._filters.forking.install()
+        return -1
+
+    def restrict_child(self, cpu_s: int) -> None:
+        """Binds a child of the warden. Called for every test, so it does only what it must.
+
+        Args:
+            cpu_s: whole seconds; the supervisor enforces CPU time to the millisecond, and this is the net below it.
+        """
+        resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s + 1))
+        if not self._own_pids:
+            linux.die_with_parent(_signal.SIGKILL)
+        if not self._shielded:
+            linux.set_dumpable(True)
+        if self._filters is not None and not self._asks:
+            self._filters.child.install()
+
+    def cpu_limit(self, cpu_s: int) -> int:
+        """The nearest to `cpu_s` that `restrict_child` can set here."""
+        return self._at_most(resource.RLIMIT_CPU, cpu_s + 1) - 1
+
+    def _at_most(self, what: int, value: int) -> int:
+        hard = self._hard[what]
+        return value if hard == resource.RLIM_INFINITY else min(value, hard)
+
+
+def volunteer_for_the_oom_killer() -> None:
+    """In the zygote, for all: where memory runs out, the kernel takes programs before trainers. The largest goes
+    first."""
+    with open("/proc/self/oom_score_adj", "w") as file:
+        file.write("500")
+
+
+def raise_stack_limit() -> None:
+    """In the zygote, for all: deep recursion is an ordinary way to solve a problem."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_STACK)
+    wanted = _STACK_BYTES if hard == resource.RLIM_INFINITY else min(_STACK_BYTES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_STACK, (wanted, hard))
+
+
+def kernel_lets_filters_ask(asking: linux.SeccompFilter) -> bool:
+    """Tries it, in a child."""
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            asking.install_with_listener()
+            status = 0
+        finally:
+            os._exit(status)
+    return os.waitpid(pid, 0)[1] == 0

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The zygote's namespaces: which of them this machine gives, a root of its own with nothing but Python's libraries in
+it, and a fresh process and IPC namespace for every solution.
+
+What is refused is left out, with the reason; whether that is acceptable is `JudgeConfig.require`'s word.
+"""
+
+from __future__ import annotations
+
+import _signal
+import os
+import stat
+from typing import NoReturn
+
+from klear_verl.judge.zygote import linux
+
+_ALWAYS = linux.CLONE_NEWNS | linux.CLONE_NEWNET | linux.CLONE_NEWIPC | linux.CLONE_NEWUTS | linux.CLONE_NEWPID
+_DEVICES = ("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom")
+# MS_NOSUID, NODEV, NOEXEC, NOATIME and NODIRATIME have the same numbers in statvfs(3); a user namespace may not clear
+# them.
+_KEPT_FLAGS = 2 | 4 | 8 | 1024 | 2048
+
+
+class Spaces:
+    """The namespaces that this process entered. `refused` says why there are none, or no root of its own ("")."""
+
+    def __init__(self) -> None:
+        self.refused = ""
+        self._own_pids = -1
+
+    @property
+    def active(self) -> bool:
+        """Whether each solution gets a process namespace of its own."""
+        return self._own_pids >= 0
+
+    def enter(self, readable: list[str]) -> None:
+        """Enters all namespaces, or none. The caller goes on as process 1 of a new process namespace.
+
+        Args:
+            readable: the paths that the new root holds, read-only.
+        """
+        try:
+            _unshare()
+        except OSError as error:
+            self.refused = str(error)
+            return
+        _go_on_as_init()
+        self._own_pids = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            _new_root(readable)
+        except OSError as error:
+            self.refused = str(error)
+
+    def before_fork(self) -> None:
+        """Gives the next child a process and an IPC namespace of its own."""
+        if self.active:
+            linux.unshare(linux.CLONE_NEWPID | linux.CLONE_NEWIPC)
+
+    def after_fork(self) -> None:
+        """In the parent: without this, the next child would join the namespace of the last one, or fail once that is
+        gone.
+        """
+        if self.active:
+            linux.enter_namespace(self._own_pids, linux.CLONE_NEWPID)
+
+
+def _unshare() -> None:
+    try:
+        linux.unshare(_ALWAYS)
+    except PermissionError:
+        uid, gid = os.getuid(), os.getgid()
+        linux.unshare(_ALWAYS | linux.CLONE_NEWUSER)
+        for name, text in (("setgroups", "deny"), ("uid_map", f"{uid} {uid} 1"), ("gid_map", f"{gid} {gid} 1")):
+            with open(f"/proc/self/{name}", "w") as file:
+                file.write(text)
+
+
+def _go_on_as_init() -> None:
+    pid = os.fork()
+    if pid:
+        _stand_by(pid)
+    # In case the process that stands by is killed.
+    linux.die_with_parent(_signal.SIGKILL)
+
+
+def _stand_by(pid: int) -> NoReturn:
+    os.closerange(0, 256)
+    _, status = os.waitpid(pid, 0)
+    os._exit(os.waitstatus_to_exitcode(status) & 0xFF)
+
+
+def _new_root(readable: list[str]) -> None:
+    """Makes a file system of `readable`, a few devices and /proc, and moves into it."""
+    root = os.getcwd()
+    linux.mount("none", "/", None, linux.MS_REC | linux.MS_PRIVATE)
+    linux.mount("tmpfs", root, "tmpfs", linux.MS_NOSUID | linux.MS_NODEV, "size=1m,mode=755")
+    for path in sorted(readable):
+        _show(root, path)
+    for path in _DEVICES:
+        _show(root, path)
+    # Landlock keeps /proc shut; but /dev/stdin, a common idiom, leads through /proc/self/fd.
+    os.mkdir(root + "/proc")
+    linux.mount("/proc", root + "/proc", None, linux.MS_BIND | linux.MS_REC)
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        os.symlink(f"/proc/self/fd/{number}", f"{root}/dev/{name}")
+    os.symlink("/proc/self/fd", f"{root}/dev/fd")
+    os.mkdir(root + "/tmp")
+    linux.pivot_root(root)
+    linux.mount("none", "/", None, linux.MS_REMOUNT | linux.MS_RDONLY | linux.MS_NOSUID | linux.MS_NODEV)
+
+
+def _show(root: str, path: str) -> None:
+    """Puts `path` of the old root into the new one, read-only, unless it is there already or nowhere."""
+    target = root + path
+    if os.path.lexists(target) or not os.path.lexists(path):
+        return
+    os.makedirs(os.path.dirname(target), exist_ok=True)
+    if os.path.islink(path):
+        os.symlink(os.readlink(path), target)
+        _show(root, os.path.realpath(path))
+        return
+    if stat.S_ISDIR(os.stat(path).st_mode):
+        os.mkdir(target)
+    else:
+        os.close(os.open(target, os.O_CREAT | os.O_WRONLY, 0o644))
+    linux.mount(path, target, None, linux.MS_BIND | linux.MS_REC)
+    flags = os.statvfs(path).f_flag & _KEPT_FLAGS
+    linux.mount("none", target, None, linux.MS_REMOUNT | linux.MS_BIND | linux.MS_RDONLY | flags)

@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The warden: one process per solution, where possible process 1 of a namespace of its own. It locks itself down,
+compiles the solution, and forks one child per test.
+
+It executes nothing of the solution. It holds no input and no output: those are files in memory whose descriptors pass
+through it, and expected outputs never come here. It takes no decision either: the supervisor counts time, kills, and
+judges what the kernel said. If the supervisor or the zygote goes away, so does all of this.
+
+Messages, over a SOCK_SEQPACKET socket that only the warden holds:
+    supervisor: the program as JSON, with the source's descriptor attached; then per test one byte, a RUN, with the
+                child's descriptors attached in their order from 0 on.
+    warden:     READY (locked down), with the descriptor of its filter's questions, then COMPILED or REJECTED and the
+    reason; then per test ENDED and ended's fields, of
+                the child, and of the tester where there is one. ORPHANS when processes are left that the supervisor
+                must kill. FAILED and the reason when our own machinery failed.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import struct
+import time
+import types
+from typing import NoReturn
+
+from klear_verl.judge.zygote import linux, program, runner, tester
+from klear_verl.judge.zygote.channel import Channel
+from klear_verl.judge.zygote.lockdown import Lockdown
+
+READY, COMPILED, REJECTED, ENDED, ORPHANS, FAILED = b"R", b"C", b"E", b"D", b"O", b"I"
+RUN_SCRIPT, RUN_CALL, RUN_ASSERTS, RUN_MANY = b"s", b"c", b"a", b"m"
+PROGRAM = struct.Struct("<QQQQQQ")
+"""Bytes of address space, bytes of a file, open files, whole CPU seconds of a test, and of all; the random seed. The
+name of the entry point follows."""
+ENDED_FIELDS = struct.Struct("<ciddI")
+"""ENDED, wait status, CPU seconds, wall seconds, peak resident KiB."""
+MAX_MESSAGE = 1 << 16
+
+_SESSION = 20
+_CHILD_CRASHED = 70
+
+
+def main(session: Channel, lockdown: Lockdown) -> NoReturn:
+    """Serves one solution and exits."""
+    status = 1
+    try:
+        session = _settle(session)
+        _serve(session, lockdown)
+        status = 0
+    except BrokenPipeError:
+        pass  # the supervisor has lost interest
+    except BaseException as error:
+        # No code of the solution runs in this process: whatever was raised is our failure.
+        session.send(_failure(error))
+    finally:
+        os._exit(status)
+
+
+def _failure(error: BaseException) -> bytes:
+    return FAILED + f"{type(error).__name__}: {error}".encode("utf-8", "replace")[:2000]
+
+
+def _settle(session: Channel) -> Channel:
+    """Moves the session out of the way of the children's descriptors, and puts /dev/null in the place of 0, 1 and 2."""
+    os.dup2(session.detach(), _SESSION, inheritable=False)
+    return Channel(_SESSION)
+
+
+def _serve(session: Channel, lockdown: Lockdown) -> None:
+    message, fds = session.receive(MAX_MESSAGE)
+    *limits, cpu_s, budget_s, seed = PROGRAM.unpack_from(message)
+    entry_point = message[PROGRAM.size :].decode("utf-8") or None
+    data = os.pread(fds[0], os.fstat(fds[0]).st_size, 0)
+    questions = lockdown.restrict(limits)
+    session.send(READY, questions)
+    os.closerange(3, _SESSION)
+    os.closerange(_SESSION + 1, 256)
+    try:
+        source = data.decode("utf-8", "surrogatepass")
+        # As Python does with a file that begins with a byte order mark.
+        code = compile(source.removeprefix("\ufeff"), "solution.py", "exec", dont_inherit=True)
+    except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError) as error:
+        session.send(REJECTED + f"{type(error).__name__}: {error}".encode("utf-8", "backslashreplace")[:2000])
+        session.receive(1)  # until the supervisor, which still wants to know who this is, hangs up
+        return
+    program.seed(seed)
+    child = _Child(code, "open(" in source, seed, entry_point, lockdown, cpu_s, budget_s)
+    session.send(COMPILED)
+    while True:
+        run, fds = session.receive(1)
+        if not run:
+            return
+        _run(session, run, fds, child)
+
+
+class _Child:
+    """What a child of the warden does, by the kind of run."""
+
+    def __init__(
+        self,
+        code: types.CodeType,
+        reopens: bool,
+        seed: int,
+        entry_point: str | None,
+        lockdown: Lockdown,
+        cpu_s: int,
+        budget_s: int,
+    ):
+        self._code = code
+        self._reopens = reopens
+        self._seed = seed
+        self._entry_point = entry_point or ""
+        self._lockdown = lockdown
+        self._cpu_s = lockdown.cpu_limit(cpu_s)
+        self._budget_s = lockdown.cpu_limit(budget_s)
+        # All that can be done before the fork is done here.
+        self._main = program.fresh_module("__main__")
+        self._solution = program.module_for_calls() if entry_point else program.fresh_module("solution")
+
+    def main(self, session: Channel, run: bytes, fds: list[int], tests: bool) -> NoReturn:
+        """Becomes the child (`tests`: the tester) and never returns. `fds` arrived as 3, 4, …: each moves down by 3."""
+        status = _CHILD_CRASHED
+        try:
+            for target, fd in enumerate(fds):
+                os.dup2(fd, target)
+            self._lockdown.restrict_child(self._budget_s if run == RUN_MANY else self._cpu_s)
+        except BaseException as error:
+            session.send(_failure(error))
+            os._exit(status)
+        try:
+            os.closerange(len(fds), _SESSION + 1)
+            gc.enable()
+            if run == RUN_SCRIPT:
+                status = program.run_script(self._code, self._main, self._reopens)
+            elif run == RUN_CALL:
+                status = program.run_call(self._code, self._solution, self._entry_point)
+            elif run == RUN_MANY:
+                status = runner.serve(self._code, self._seed, self._reopens, self._entry_point)
+            elif tests:
+                status = tester.main(self._entry_point)
+            else:
+                status = program.run_remote(self._code, self._solution)
+        finally:
+            os._exit(status)
+
+
+def _run(session: Channel, run: bytes, fds: list[int], child: _Child) -> None:
+    started = time.monotonic()
+    asserts = run == RUN_ASSERTS
+    # With asserts the last three are the tester's: its end of the line to the child, the test, and its report.
+    shared, private = (fds[:-3], fds[-3:]) if asserts else (fds, [])
+    pids = [linux.fork()]
+    if pids[0] == 0:
+        child.main(session, run, shared, tests=False)
+    if asserts:
+        pids.append(linux.fork())
+        if pids[1] == 0:
+            child.main(session, run, [*fds[:3], *private], tests=True)
+    for fd in fds:
+        os.close(fd)
+    ended: dict[int, tuple[int, float, float, int]] = {}
+    escaped_cpu_s = 0.0
+    # With asserts, the child ends when the tester has: its line is closed then.
+    while not all(pid in ended for pid in pids):
+        pid, status, usage = os.wait4(-1, 0)
+        cpu_s = usage.ru_utime + usage.ru_stime
+        if pid in pids:
+            ended[pid] = status, cpu_s, time.monotonic() - started, usage.ru_maxrss
+        else:
+            escaped_cpu_s += cpu_s
+    escaped_cpu_s += _reap_the_rest(session)
+    replies = []
+    for pid in pids:
+        status, cpu_s, wall_s, peak_kib = ended[pid]
+        replies.append(ENDED_FIELDS.pack(ENDED, status, cpu_s + escaped_cpu_s, wall_s, peak_kib))
+    session.send(b"".join(replies))
+
+
+def _reap_the_rest(session: Channel) -> float:
+    """Waits until no descendant is left; returns their CPU seconds. Where no filter stops a program from forking, there
+    may be some, and as orphans they are all ours.
+    """
+    cpu_s, asked = 0.0, False
+    while True:
+        try:
+            pid, _, usage = os.wait4(-1, 0 if asked else os.WNOHANG)
+        except ChildProcessError:
+            return cpu_s
+        cpu_s += usage.ru_utime + usage.ru_stime
+        if pid == 0:
+            # Not kill(-1) from here: without a namespace of our own that would be everybody.
+            session.send(ORPHANS)
+            asked = True
