@@ -73,7 +73,7 @@ def check_judge() -> list[Finding]:
     try:
         with Judge() as judge:
             judgement = judge.run(problem, "print(2 * int(input()))")
-            active = judge.layers
+            active, reasons = judge.layers, judge.reasons
     except KlearError as error:
         return [from_error("judge", error)]
     if not judgement.acc:
@@ -85,7 +85,7 @@ def check_judge() -> list[Finding]:
     seconds = time.monotonic() - started
     findings = [Finding("judge", "ok", f"layers: {', '.join(active)} ({seconds:.1f} s)")]
     findings += [
-        Finding(f"judge layer {name}", "warn", "does not hold here", remedy)
+        Finding(f"judge layer {name}", "warn", reasons.get(name, "does not hold here"), remedy)
         for name, remedy in layers.REMEDIES.items()
         if name not in active
     ]

@@ -28,8 +28,8 @@ class Questions:
         """For poll(2)."""
         return self._fd
 
-    def answer(self, allowed: int) -> None:
-        """Answers one question: process `allowed` may make a process, nobody else."""
+    def answer(self, allowed: int) -> bool:
+        """Answers one question: process `allowed` may make a process, nobody else. Returns whether it was yes."""
         question = bytearray(_QUESTION.size)
         try:
             fcntl.ioctl(self._fd, _RECEIVE, question)
@@ -40,7 +40,8 @@ class Questions:
                 answer = _ANSWER.pack(number, 0, -errno.EPERM, 0)
             fcntl.ioctl(self._fd, _SEND, answer)
         except FileNotFoundError:
-            pass  # whoever asked was killed meanwhile
+            return False  # whoever asked was killed meanwhile
+        return pid == allowed
 
     def close(self) -> None:
         """Whoever asks from now on is refused."""

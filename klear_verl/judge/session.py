@@ -1,20 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One solution under judgement: the supervisor's talk with its warden, and the watch over its limits.
+"""One solution under judgement: the supervisor's talk with its warden.
 
-Inputs go in one test at a time, in files in memory, and outputs come back in others. CPU time decides; wall time is the
-backstop, and it leaves out the time for which a program was ready to run but had no processor. Judging what came out is
-`grading.py`'s business.
+Inputs go in one test at a time, in files in memory, and outputs come back in others. Limits are `watch.py`'s business,
+and judging what came out is `grading.py`'s.
 """
 
 from __future__ import annotations
 
 import math
 import os
-import select
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 
@@ -24,11 +22,9 @@ from klear_verl.judge.memory_file import memory_file, read_all, read_tail
 from klear_verl.judge.questions import Questions
 from klear_verl.judge.supervisor import Zygote, ZygoteDied
 from klear_verl.judge.turns import Turns
+from klear_verl.judge.watch import Watch, failure
 from klear_verl.judge.zygote import warden
 
-_LONGEST_STARVATION = 10.0
-_GRACE_S = 60.0
-_SHORTEST_WAIT_S = 0.005
 _VALUE_BYTES = 64 << 20
 _REPORT_BYTES = 4096
 _ANCILLARY = socket.CMSG_SPACE(12) + socket.CMSG_SPACE(4)
@@ -80,14 +76,12 @@ class Session:
         entry_point: str | None = None,
     ):
         self._limits = limits
-        self._warden = -1
-        self._pid = 0
-        self._turns: Turns | None = None
+        self._pidfd = -1
+        self._watch: Watch | None = None
         self._questions: Questions | None = None
+        self._turns: Turns | None = None
         self._idle = False
         self._session = zygote.start_warden()
-        self._poll = select.poll()
-        self._poll.register(self._session, select.POLLIN)
         try:
             self._introduce(source, budget_cpu_s, seed, entry_point)
         except BaseException:
@@ -109,23 +103,9 @@ class Session:
         self._session.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         with _files(source) as (file,):
             self._send(warden.PROGRAM.pack(*numbers) + (entry_point or "").encode(), [file])
-        ready, ancillary, _, _ = self._session.recvmsg(warden.MAX_MESSAGE, _ANCILLARY)
-        self._session.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 0)
-        for _, kind, data in ancillary:
-            number = int.from_bytes(data[:4], "little")
-            if kind == socket.SCM_RIGHTS:
-                self._questions = Questions(number)
-                self._poll.register(self._questions, select.POLLIN)
-            else:
-                self._pid = number
-        if ready != warden.READY:
-            raise ZygoteDied(_failure(ready))
-        try:
-            self._warden = os.pidfd_open(self._pid)
-        except ProcessLookupError as error:
-            raise DiedCompiling("the warden is gone") from error
-        before = processes.cpu_s(self._pid)
-        message, reason = self._await(self._limits, before, lambda: [self._pid])
+        pid = self._meet()
+        before_s = processes.cpu_s(pid)
+        message, _, reason = self._watched().wait(limits, before_s, running=lambda: [pid])
         if reason != "exit":
             raise Rejected(f"compiling it takes more than the {reason} limit")
         if message[:1] == warden.REJECTED:
@@ -133,6 +113,30 @@ class Session:
         if not message:
             raise DiedCompiling("the warden ended while it compiled the program")
         self._idle = True
+
+    def _meet(self) -> int:
+        """Waits until the warden is locked down; returns its process number."""
+        ready, ancillary, _, _ = self._session.recvmsg(warden.MAX_MESSAGE, _ANCILLARY)
+        self._session.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 0)
+        pid = 0
+        for _, kind, data in ancillary:
+            number = int.from_bytes(data[:4], "little")
+            if kind == socket.SCM_RIGHTS:
+                self._questions = Questions(number)
+            else:
+                pid = number
+        if ready != warden.READY:
+            raise ZygoteDied(failure(ready))
+        try:
+            self._pidfd = os.pidfd_open(pid)
+        except ProcessLookupError as error:
+            raise DiedCompiling("the warden is gone") from error
+        self._watch = Watch(self._session, pid, self._pidfd, self._questions)
+        return pid
+
+    def _watched(self) -> Watch:
+        assert self._watch is not None
+        return self._watch
 
     def run_script(self, stdin: bytes, limits: Limits) -> Outcome:
         """Runs the solution as a script, in a child of its own."""
@@ -184,20 +188,20 @@ class Session:
         if self._turns is None:
             self._turns = self._start_turns(limits)
         turns = self._turns
-        started, before = time.monotonic(), processes.cpu_s(turns.pid)
+        started, before_s = time.monotonic(), processes.cpu_s(turns.pid)
         turns.begin(stdin, arguments)
-        message, reason = self._await(limits, before, lambda: [turns.pid], turns.line)
-        finished = message in (turns.DONE, turns.LAST)
+        message, finished, reason = self._watched().wait(limits, before_s, line=turns.line)
         if finished:
-            status, cpu_s, peak_kib = 0, processes.cpu_s(turns.pid) - before, 0
+            # Whatever it said: the program can say the same, and what counts is what it has left.
+            ended = 0, processes.cpu_s(turns.pid) - before_s, time.monotonic() - started, 0
         else:
-            ((status, total_cpu_s, _, peak_kib),) = _ended(message)
-            cpu_s = max(0.0, total_cpu_s - before)
-        wall_s = time.monotonic() - started
-        outcome = self._outcome((status, cpu_s, wall_s, peak_kib), reason, turns.out, turns.err, turns.value)
-        if message == turns.LAST:
-            _ended(self._await(limits, before, lambda: [turns.pid])[0])
+            ((status, cpu_s, _, peak_kib),) = _ended(message)
+            ended = status, max(0.0, cpu_s - before_s), time.monotonic() - started, peak_kib
+        outcome = self._outcome(ended, reason, turns.out, turns.err, turns.value)
         if message != turns.DONE:
+            if finished:
+                self._watched().kill_children()
+                _ended(self._watched().wait(limits).message)
             self._end_turns()
         self._idle = True
         return outcome, finished
@@ -207,8 +211,8 @@ class Session:
         try:
             self._send(warden.RUN_MANY, turns.fds())
             turns.handed_over()
-            hello, _ = self._await(limits, 0.0, lambda: processes.children(self._pid), turns.line)
-            turns.meet(hello, next(iter(processes.children(self._pid)), 0))
+            hello = self._watched().wait(limits, line=turns.line)
+            turns.meet(hello.message, next(iter(self._watched().children()), 0))
         except BaseException:
             turns.close()
             raise
@@ -225,7 +229,7 @@ class Session:
 
     def _ended(self, limits: Limits) -> tuple[list[_Ended], str]:
         self._idle = False
-        message, reason = self._await(limits, 0.0, lambda: processes.children(self._pid))
+        message, _, reason = self._watched().wait(limits)
         self._idle = True
         return _ended(message), reason
 
@@ -248,71 +252,17 @@ class Session:
             value=b"" if value < 0 else read_all(value, _VALUE_BYTES),
         )
 
-    def _await(
-        self, limits: Limits, cpu_before_s: float, running: Callable[[], list[int]], line: socket.socket | None = None
-    ) -> tuple[bytes, str]:
-        """Waits for the warden's next message, or for one on `line`, and kills what exceeds its limits meanwhile.
-
-        Args:
-            cpu_before_s: CPU time of the running processes that doesn't count.
-            running: their numbers.
-
-        Returns:
-            (the message, or b"" if the warden ended; "exit", or which limit was exceeded)
-        """
-        started = time.monotonic()
-        reason, killing = "exit", False
-        wait_s = min(limits.cpu_s / 2, limits.wall_s)
-        if line is not None:
-            self._poll.register(line, select.POLLIN)
-        try:
-            while True:
-                ready = self._poll.poll(1000 * wait_s)
-                for fd, _ in ready:
-                    if line is not None and fd == line.fileno():
-                        message = line.recv(warden.MAX_MESSAGE)
-                        if message:
-                            return message, reason
-                        self._poll.unregister(line)
-                        line = None
-                        continue
-                    if self._questions is not None and fd == self._questions.fileno():
-                        self._questions.answer(self._pid)
-                        continue
-                    message = self._session.recv(warden.MAX_MESSAGE)
-                    if message[:1] == warden.FAILED:
-                        raise ZygoteDied(_failure(message))
-                    if message != warden.ORPHANS:
-                        return message, reason
-                    killing, wait_s = True, 0.0
-                if ready:
-                    continue
-                if not killing:
-                    reason, wait_s = _over_limit(running(), limits, cpu_before_s, time.monotonic() - started)
-                    killing = reason != "exit"
-                    if not killing:
-                        continue
-                # Its orphans become the warden's children, so they come into view here in their turn.
-                for pid in {*running(), *processes.children(self._pid)}:
-                    processes.kill(pid)
-                wait_s = _SHORTEST_WAIT_S
-                if time.monotonic() - started > _LONGEST_STARVATION * limits.wall_s + _GRACE_S:
-                    raise ZygoteDied("a program can't be killed")
-        finally:
-            if line is not None:
-                self._poll.unregister(line)
-
     def close(self) -> None:
         """Ends everything that runs for this solution. Idempotent."""
         if self._turns is not None:
-            processes.kill(self._turns.pid)
+            self._watched().kill_children()
             self._end_turns()
-        if self._warden >= 0:
+        if self._pidfd >= 0:
             if not self._idle:
                 with suppress(ProcessLookupError):
-                    signal.pidfd_send_signal(self._warden, signal.SIGKILL)
-            os.close(self._warden)
-            self._warden = -1
+                    signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+            os.close(self._pidfd)
+            self._pidfd = -1
         if self._questions is not None:
             self._questions.close()
             self._questions = None
@@ -331,27 +281,8 @@ _Ended = tuple[int, float, float, int]
 
 def _ended(message: bytes) -> list[_Ended]:
     if not message or len(message) % warden.ENDED_FIELDS.size:
-        raise ZygoteDied(_failure(message))
+        raise ZygoteDied(failure(message))
     return [fields[1:] for fields in warden.ENDED_FIELDS.iter_unpack(message)]
-
-
-def _over_limit(pids: list[int], limits: Limits, cpu_before_s: float, elapsed_s: float) -> tuple[str, float]:
-    """("cpu", "wall" or, for none, "exit"; how long to wait before the next look)"""
-    cpu_left_s = limits.cpu_s - (sum(map(processes.cpu_s, pids)) - cpu_before_s)
-    if cpu_left_s <= 0:
-        return "cpu", 0.0
-    wall_left_s = limits.wall_s - elapsed_s
-    if wall_left_s <= 0:
-        if elapsed_s < _LONGEST_STARVATION * limits.wall_s:
-            wall_left_s += max(map(processes.starved_s, pids), default=0.0)
-        if wall_left_s <= 0:
-            return "wall", 0.0
-    # Several threads can use CPU faster than time passes, so the limit is approached by halves.
-    return "exit", max(_SHORTEST_WAIT_S, min(cpu_left_s / 2, wall_left_s))
-
-
-def _failure(message: bytes) -> str:
-    return message[1:].decode("utf-8", "replace") if message else "the warden ended without a word"
 
 
 @contextmanager

@@ -7,7 +7,6 @@ No untrusted code runs in this process, and expected outputs never leave it. Wha
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import socket
@@ -62,7 +61,7 @@ class ZygoteSetup:
 
     def message(self) -> bytes:
         """The zygote's first message."""
-        filters = [base64.b64encode(program).decode("ascii") for program in self.filters]
+        filters = [program.hex() for program in self.filters]
         return json.dumps({**vars(self), "filters": filters}).encode()
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import _signal
 import os
 import resource
-from dataclasses import dataclass
 
 from klear_verl.judge.zygote import linux
 
@@ -20,13 +19,11 @@ _BOUNDED = (resource.RLIMIT_AS, resource.RLIMIT_FSIZE, resource.RLIMIT_NOFILE)
 _FORBIDDEN = (resource.RLIMIT_CORE, resource.RLIMIT_MEMLOCK, resource.RLIMIT_MSGQUEUE)
 
 
-@dataclass(frozen=True)
 class Filters:
     """Compiled system-call filters (`judge/filters.py`): `asking` alone, or `forking` with `child` below it."""
 
-    asking: linux.SeccompFilter
-    forking: linux.SeccompFilter
-    child: linux.SeccompFilter
+    def __init__(self, asking: bytes, forking: bytes, child: bytes):
+        self.asking, self.forking, self.child = map(linux.SeccompFilter, (asking, forking, child))
 
 
 class Lockdown:

@@ -10,8 +10,6 @@ with JSON: {"namespaces": bool, "refused": reason or ""}.
 from __future__ import annotations
 
 import _signal
-import base64
-import fcntl
 import gc
 import importlib
 import json
@@ -37,7 +35,7 @@ _CONTROL = 64
 
 def main(fd: int) -> None:
     """Serves the supervisor at the other end of socket `fd` until it goes away."""
-    control = Channel(fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _CONTROL))
+    control = Channel(os.dup2(fd, _CONTROL, inheritable=False))
     os.closerange(3, _CONTROL)
     setup = json.loads(control.receive(MAX_MESSAGE)[0])
     volunteer_for_the_oom_killer()
@@ -74,8 +72,8 @@ def main(fd: int) -> None:
 
 def _lockdown(setup: dict[str, Any], spaces: Spaces) -> Lockdown:
     abi = linux.landlock_abi() if setup["landlock"] else 0
-    programs = [base64.b64decode(program) for program in setup["filters"]]
-    filters = Filters(*map(linux.SeccompFilter, programs)) if programs else None
+    programs = [bytes.fromhex(program) for program in setup["filters"]]
+    filters = Filters(*programs) if programs else None
     return Lockdown(
         rules=linux.LandlockRules(abi, setup["readable"], setup["writable"]) if abi else None,
         filters=filters,
