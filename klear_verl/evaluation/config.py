@@ -70,10 +70,19 @@ class EvalConfig(StrictModel):
     benchmarks: list[BenchmarkConfig] = Field(min_length=1)
     sampling: SamplingConfig
     engine: EngineConfig
-    reward: RewardConfig = RewardConfig()
+    reward: RewardConfig = Field(default=RewardConfig(), validate_default=True)
     chat_template_kwargs: dict[str, Any] = Field(default={}, description="such as enable_thinking")
     seed: int = Field(default=0, ge=0)
     jobs: int = Field(default=1, ge=1, description="responses graded at once")
+
+    @field_validator("reward")
+    @classmethod
+    def _judge_per_solution(cls, reward: RewardConfig) -> RewardConfig:
+        """Nothing learns from these verdicts, so the fast granularity will do, unless the recipe asks for the other."""
+        if "granularity" in reward.judge.model_fields_set:
+            return reward
+        judge = reward.judge.model_copy(update={"granularity": "solution"})
+        return reward.model_copy(update={"judge": judge})
 
     @field_validator("models")
     @classmethod

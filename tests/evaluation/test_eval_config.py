@@ -42,3 +42,11 @@ def test_sampling_defaults_are_the_papers():
 def test_a_mistake_is_named_by_its_key(changes, complaint):
     with pytest.raises(ConfigError, match=complaint):
         parse_config(EvalConfig, {**VALID, **changes}, "")
+
+
+def test_programs_are_judged_per_solution_unless_the_recipe_says_otherwise():
+    default = EvalConfig.model_validate(VALID)
+    asked = EvalConfig.model_validate({**VALID, "reward": {"judge": {"granularity": "test", "slots": 2}}})
+    other_keys = EvalConfig.model_validate({**VALID, "reward": {"judge": {"slots": 2}}})
+    granularities = [config.reward.judge.granularity for config in (default, asked, other_keys)]
+    assert granularities == ["solution", "test", "solution"]
