@@ -10,6 +10,7 @@ every child, which costs as much as the fork itself.
 from __future__ import annotations
 
 import errno
+import signal
 import tempfile
 from collections.abc import Iterable
 from typing import Literal
@@ -70,6 +71,10 @@ def _compile(names: Iterable[str], new_processes: Literal["ask", "allow", "refus
     if names:
         # Its flags are in memory, out of a filter's sight; on ENOSYS glibc falls back to clone.
         rules.add_rule(pyseccomp.ERRNO(errno.ENOSYS), "clone3")
+        # A child may promise to die with its parent (1 is PR_SET_PDEATHSIG), but not take that back.
+        rules.add_rule(
+            refuse, "prctl", pyseccomp.Arg(0, pyseccomp.EQ, 1), pyseccomp.Arg(1, pyseccomp.NE, signal.SIGKILL)
+        )
         # Limits: one's own (0) may be lowered, nobody else's touched.
         rules.add_rule(refuse, "prlimit64", pyseccomp.Arg(0, pyseccomp.NE, 0))
     with tempfile.TemporaryFile() as file:

@@ -12,7 +12,7 @@ import operator
 import types
 from typing import Any
 
-from klear_verl.judge.zygote import values, wire
+from klear_verl.judge.zygote import rich, values, wire
 
 LINE = 3
 
@@ -52,6 +52,9 @@ class _Solution:
         self.line = wire.Line(LINE, self._describe, self._imitate, self._answer)
 
     def _describe(self, value: Any) -> Any:
+        described = rich.describe(value)
+        if described is not None:
+            return described
         self._objects.append(value)
         kind = "object"
         bases: list[str] = []
@@ -63,6 +66,8 @@ class _Solution:
         return [len(self._objects) - 1, kind, str(getattr(value, "__name__", type(value).__name__)), bases]
 
     def _imitate(self, body: Any) -> Any:
+        if body[0] == rich.TAG:
+            return rich.build(body)
         if body[0] == "raised":
             (names, text) = body[1]
             kind = next((vars(builtins)[name] for name in names if name in vars(builtins)), RuntimeError)

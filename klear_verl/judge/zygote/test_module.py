@@ -3,10 +3,30 @@
 
 from __future__ import annotations
 
+import ast
+import sys
 import types
 from typing import Any
 
 FILE = "test.py"
+
+_ALIASES = {"np": "numpy"}
+_LIBRARY = {*sys.stdlib_module_names, *_ALIASES.values()}
+
+
+def library_modules(source: str) -> dict[str, str]:
+    """The names that the test uses as Python's modules (`math.isclose`) without importing them: name -> module.
+
+    Taken from the solution, which may have imported them, they might be something else.
+    """
+    try:
+        nodes = list(ast.walk(ast.parse(source, FILE)))
+    except SyntaxError:
+        return {}  # executing it will say so
+    owners = [node.value for node in nodes if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)]
+    by_themselves = {node.id for node in nodes if isinstance(node, ast.Name)} - {owner.id for owner in owners}
+    names = {owner.id for owner in owners} - by_themselves
+    return {name: module for name in names if (module := _ALIASES.get(name, name)) in _LIBRARY}
 
 
 def run(source: str, namespace: dict[str, Any], solution: types.ModuleType, collect: bool) -> None:

@@ -14,6 +14,7 @@ check_sorted(f(x))`), and a test that compares two objects of the solution's own
 from __future__ import annotations
 
 import builtins
+import importlib
 import os
 import sys
 import types
@@ -33,7 +34,8 @@ def main(entry_point: str) -> int:
     is_pytest, text = source[:1] == b"p", source[1:].decode("utf-8", "surrogatepass")
     solution = Solution(entry_point)
     try:
-        test_module.run(text, _Namespace(solution), _module_of(solution), collect=is_pytest)
+        namespace = _Namespace(solution, test_module.library_modules(text))
+        test_module.run(text, namespace, _module_of(solution), collect=is_pytest)
         outcome = RAISED + b"the solution ended during the test" if solution.gone else PASSED
     except AssertionError as error:
         outcome = FAILED + _line_of(error) + str(error).encode("utf-8", "backslashreplace")
@@ -53,15 +55,18 @@ def _line_of(error: BaseException) -> bytes:
 
 
 class _Namespace(dict[str, Any]):
-    """The globals of the test: what it defines itself, then Python's own, then the solution's, then the modules that
-    solutions take for granted.
+    """The globals of the test: what it defines itself, then Python's own, its modules included, then the solution's,
+    then the modules that solutions take for granted.
     """
 
-    def __init__(self, solution: Solution):
+    def __init__(self, solution: Solution, modules: dict[str, str]):
         super().__init__(__name__="test", __builtins__=builtins)
         self._solution = solution
+        self._modules = modules
 
     def __missing__(self, name: str) -> Any:
+        if name in self._modules:
+            return importlib.import_module(self._modules[name])
         value = self._solution.name(name)
         if value is MISSING:
             return program.taken_for_granted(name)
