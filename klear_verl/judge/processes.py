@@ -50,6 +50,12 @@ def starved_s(pid: int) -> float:
 
 
 def kill(pid: int) -> None:
-    """Kills a process, if it is still there."""
+    """Kills a process, if it is still there.
+
+    Raises:
+        ValueError: the number means more than one process, or the first of all.
+    """
+    if pid <= 1:
+        raise ValueError(f"no program's process: {pid}")
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)

@@ -125,7 +125,7 @@ class Session:
                 self._questions = Questions(number)
             else:
                 pid = number
-        if ready != warden.READY:
+        if ready != warden.READY or not pid:
             raise ZygoteDied(failure(ready))
         try:
             self._pidfd = os.pidfd_open(pid)

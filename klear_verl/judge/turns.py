@@ -21,7 +21,6 @@ class Turns:
         self.pid = 0
         self.stdin, self.out, self.err, self.value = (memory_file() for _ in range(4))
         self.line, self._theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._fresh = True
 
     def fds(self) -> list[int]:
         """What becomes the child's descriptors, from 0 on."""
@@ -37,20 +36,17 @@ class Turns:
         Raises:
             ZygoteDied: no child came up.
         """
-        if hello != runner.HELLO:
+        if hello != runner.HELLO or not pid:
             raise ZygoteDied("no child came up")
         self.pid = pid
 
     def begin(self, stdin: bytes, arguments: bytes | None) -> None:
         """Starts the next test."""
-        if not self._fresh:
-            for fd in (self.stdin, self.out, self.err, self.value):
+        for fd, content in ((self.stdin, stdin), (self.out, b""), (self.err, b""), (self.value, arguments or b"")):
+            if os.fstat(fd).st_size > len(content):
                 os.ftruncate(fd, 0)
-        self._fresh = False
-        if stdin:
-            write_all(self.stdin, stdin)
-        if arguments is not None:
-            write_all(self.value, arguments)
+            if content:
+                write_all(fd, content)
         # It may have ended after its last test; then the warden says how.
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             self.line.send(runner.GO)
