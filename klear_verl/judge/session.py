@@ -95,8 +95,7 @@ class Session:
             int(limits.stdout_mib * (1 << 20)),
             limits.open_files,
             # Whole seconds, and later than we will be.
-            math.ceil(limits.cpu_s) + 1,
-            math.ceil(budget_cpu_s) + 1,
+            math.ceil(max(limits.cpu_s, budget_cpu_s)) + 2,
             seed,
         )
         # With the answer comes the kernel's own word for who sent it, as a process number of ours.

@@ -53,14 +53,17 @@ class Lockdown:
         # If the filters and Landlock keep children from looking into the warden, the warden may be dumpable, as
         # children must be for /dev/stdin to work when not root. If not, each child must become it.
         self._shielded = rules is not None and filters is not None
+        self.children_may_fork = filters is None
         self._hard = {what: resource.getrlimit(what)[1] for what in (*_BOUNDED, resource.RLIMIT_CPU)}
 
-    def restrict(self, limits: list[int]) -> int:
+    def restrict(self, limits: list[int], cpu_s: int) -> int:
         """Binds the warden and all its children.
 
         Args:
             limits: bytes of address space; bytes of a file, which is what bounds standard output and error (files in
                 memory; everything else that could grow is out of reach); open files.
+            cpu_s: whole seconds of CPU that each process may use. The supervisor enforces the real limits, to the
+                millisecond; this is the net below it.
 
         Returns:
             The descriptor for the filter's questions; -1 if it has none.
@@ -74,6 +77,8 @@ class Lockdown:
         for what, value in zip(_BOUNDED, limits, strict=True):
             value = self._at_most(what, value)
             resource.setrlimit(what, (value, value))
+        cpu_s = self._at_most(resource.RLIMIT_CPU, cpu_s)
+        resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s))
         for what in _FORBIDDEN:
             resource.setrlimit(what, (0, 0))
         if self._uid is not None:
@@ -95,23 +100,14 @@ class Lockdown:
         self._filters.forking.install()
         return -1
 
-    def restrict_child(self, cpu_s: int) -> None:
-        """Binds a child of the warden. Called for every test, so it does only what it must.
-
-        Args:
-            cpu_s: whole seconds; the supervisor enforces CPU time to the millisecond, and this is the net below it.
-        """
-        resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s + 1))
+    def restrict_child(self) -> None:
+        """Binds a child of the warden. Called for every test, so it does only what it must."""
         if not self._own_pids:
             linux.die_with_parent(_signal.SIGKILL)
         if not self._shielded:
             linux.set_dumpable(True)
         if self._filters is not None and not self._asks:
             self._filters.child.install()
-
-    def cpu_limit(self, cpu_s: int) -> int:
-        """The nearest to `cpu_s` that `restrict_child` can set here."""
-        return self._at_most(resource.RLIMIT_CPU, cpu_s + 1) - 1
 
     def _at_most(self, what: int, value: int) -> int:
         hard = self._hard[what]

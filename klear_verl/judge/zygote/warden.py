@@ -30,9 +30,9 @@ from klear_verl.judge.zygote.lockdown import Lockdown
 
 READY, COMPILED, REJECTED, ENDED, ORPHANS, FAILED = b"R", b"C", b"E", b"D", b"O", b"I"
 RUN_SCRIPT, RUN_CALL, RUN_ASSERTS, RUN_MANY = b"s", b"c", b"a", b"m"
-PROGRAM = struct.Struct("<QQQQQQ")
-"""Bytes of address space, bytes of a file, open files, whole CPU seconds of a test, and of all; the random seed. The
-name of the entry point follows."""
+PROGRAM = struct.Struct("<QQQQQ")
+"""Bytes of address space, bytes of a file, open files, whole CPU seconds of a process; the random seed. The name of the
+entry point follows."""
 ENDED_FIELDS = struct.Struct("<ciddI")
 """ENDED, wait status, CPU seconds, wall seconds, peak resident KiB."""
 MAX_MESSAGE = 1 << 16
@@ -69,10 +69,10 @@ def _settle(session: Channel) -> Channel:
 
 def _serve(session: Channel, lockdown: Lockdown) -> None:
     message, fds = session.receive(MAX_MESSAGE)
-    *limits, cpu_s, budget_s, seed = PROGRAM.unpack_from(message)
+    *limits, cpu_s, seed = PROGRAM.unpack_from(message)
     entry_point = message[PROGRAM.size :].decode("utf-8") or None
     data = os.pread(fds[0], os.fstat(fds[0]).st_size, 0)
-    questions = lockdown.restrict(limits)
+    questions = lockdown.restrict(limits, cpu_s)
     session.send(READY, questions)
     os.closerange(3, _SESSION)
     os.closerange(_SESSION + 1, 256)
@@ -85,7 +85,7 @@ def _serve(session: Channel, lockdown: Lockdown) -> None:
         session.receive(1)  # until the supervisor, which still wants to know who this is, hangs up
         return
     program.seed(seed)
-    child = _Child(code, "open(" in source, seed, entry_point, lockdown, cpu_s, budget_s)
+    child = _Child(code, "open(" in source, seed, entry_point, lockdown)
     session.send(COMPILED)
     while True:
         run, fds = session.receive(1)
@@ -104,16 +104,13 @@ class _Child:
         seed: int,
         entry_point: str | None,
         lockdown: Lockdown,
-        cpu_s: int,
-        budget_s: int,
     ):
         self._code = code
         self._reopens = reopens
         self._seed = seed
         self._entry_point = entry_point or ""
         self._lockdown = lockdown
-        self._cpu_s = lockdown.cpu_limit(cpu_s)
-        self._budget_s = lockdown.cpu_limit(budget_s)
+        self.may_fork = lockdown.children_may_fork
         # All that can be done before the fork is done here.
         self._main = program.fresh_module("__main__")
         self._solution = program.module_for_calls() if entry_point else program.fresh_module("solution")
@@ -124,7 +121,7 @@ class _Child:
         try:
             for target, fd in enumerate(fds):
                 os.dup2(fd, target)
-            self._lockdown.restrict_child(self._budget_s if run == RUN_MANY else self._cpu_s)
+            self._lockdown.restrict_child()
         except BaseException as error:
             session.send(_failure(error))
             os._exit(status)
@@ -146,41 +143,44 @@ class _Child:
 
 
 def _run(session: Channel, run: bytes, fds: list[int], child: _Child) -> None:
+    if run == RUN_ASSERTS:
+        _run_beside_tester(session, fds, child)
+        return
     started = time.monotonic()
-    asserts = run == RUN_ASSERTS
-    # With asserts the last three are the tester's: its end of the line to the child, the test, and its report.
-    shared, private = (fds[:-3], fds[-3:]) if asserts else (fds, [])
-    pids = [linux.fork()]
-    if pids[0] == 0:
-        child.main(session, run, shared, tests=False)
-    if asserts:
-        pids.append(linux.fork())
-        if pids[1] == 0:
-            child.main(session, run, [*fds[:3], *private], tests=True)
-    for fd in fds:
-        os.close(fd)
-    ended: dict[int, tuple[int, float, float, int]] = {}
-    escaped_cpu_s = 0.0
-    # With asserts, the child ends when the tester has: its line is closed then.
-    while not all(pid in ended for pid in pids):
-        pid, status, usage = os.wait4(-1, 0)
-        cpu_s = usage.ru_utime + usage.ru_stime
-        if pid in pids:
-            ended[pid] = status, cpu_s, time.monotonic() - started, usage.ru_maxrss
-        else:
-            escaped_cpu_s += cpu_s
-    escaped_cpu_s += _reap_the_rest(session)
-    replies = []
-    for pid in pids:
-        status, cpu_s, wall_s, peak_kib = ended[pid]
-        replies.append(ENDED_FIELDS.pack(ENDED, status, cpu_s + escaped_cpu_s, wall_s, peak_kib))
-    session.send(b"".join(replies))
+    pid = linux.fork()
+    if pid == 0:
+        child.main(session, run, fds, tests=False)
+    os.closerange(3, 3 + len(fds))
+    ended = _wait(session, pid, started, child.may_fork)
+    session.send(ended)
+
+
+def _run_beside_tester(session: Channel, fds: list[int], child: _Child) -> None:
+    started = time.monotonic()
+    # The last three are the tester's: its end of the line to the child, the test, and its report.
+    solution = linux.fork()
+    if solution == 0:
+        child.main(session, RUN_ASSERTS, fds[:-3], tests=False)
+    tester_pid = linux.fork()
+    if tester_pid == 0:
+        child.main(session, RUN_ASSERTS, [*fds[:3], *fds[-3:]], tests=True)
+    os.closerange(3, 3 + len(fds))
+    # The child ends when the tester has: its line is closed then.
+    tested = _wait(session, tester_pid, started, may_fork=False)
+    session.send(_wait(session, solution, started, child.may_fork) + tested)
+
+
+def _wait(session: Channel, pid: int, started: float, may_fork: bool) -> bytes:
+    """Waits for the end of child `pid`, and of its descendants."""
+    _, status, usage = os.wait4(pid, 0)
+    cpu_s = usage.ru_utime + usage.ru_stime
+    if may_fork:
+        cpu_s += _reap_the_rest(session)
+    return ENDED_FIELDS.pack(ENDED, status, cpu_s, time.monotonic() - started, usage.ru_maxrss)
 
 
 def _reap_the_rest(session: Channel) -> float:
-    """Waits until no descendant is left; returns their CPU seconds. Where no filter stops a program from forking, there
-    may be some, and as orphans they are all ours.
-    """
+    """Waits until no descendant is left; returns their CPU seconds. As orphans they are all ours."""
     cpu_s, asked = 0.0, False
     while True:
         try:
