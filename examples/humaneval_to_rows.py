@@ -20,7 +20,7 @@ BODIES = {"canonical": lambda problem: problem["canonical_solution"], "none": la
 
 
 def rows(source: Path, variant: str) -> Iterator[dict]:
-    """One row per problem; the ground truth is the published test followed by its call."""
+    """One row per problem; the ground truth is the published record, as the judge reads it."""
     opener = gzip.open if source.suffix == ".gz" else open
     with opener(source, "rt", encoding="utf-8") as file:
         for problem in map(json.loads, file):
@@ -28,7 +28,7 @@ def rows(source: Path, variant: str) -> Iterator[dict]:
                 "id": problem["task_id"],
                 "data_source": "humaneval",
                 "response": problem["prompt"] + BODIES[variant](problem),
-                "ground_truth": {"functional": f"{problem['test']}\n\ncheck({problem['entry_point']})\n"},
+                "ground_truth": {key: problem[key] for key in ("prompt", "test", "entry_point")},
             }
 
 

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """When an output counts as the expected one. CRLF, and white space at the end of a line or of the output, never decide.
 
-Inputs are plain values only; no code of a solution runs here.
+Inputs are plain values only; no code of a solution runs here. What it costs is linear in the output, and what it
+builds is bounded by the expected output, however large and whatever the actual one is.
 """
 
 from __future__ import annotations
 
+import io
+import json
 import math
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -15,57 +18,76 @@ from klear_verl.judge.problem import Comparison
 ABSOLUTE_TOLERANCE = 1e-6
 RELATIVE_TOLERANCE = 1e-6
 
+_LONGEST_KEY_BITS = 14_000  # Python refuses to write integers of more than 4300 digits
+
 
 def outputs_match(actual: str, expected: str, rule: Comparison) -> bool:
     """Compares standard outputs.
 
     Rules:
         lines: LiveCodeBench's. Both are stripped, whole and per line; equal number of lines; lines are equal, or split
-        at white space into
-            numbers that are equal exactly (1.0 is 1).
+            at white space into numbers that are equal exactly (1.0 is 1; Python's Decimal says what a number is).
         tokens: equal sequences of tokens, wherever the lines break.
         exact: equal but for line ends and trailing white space.
         float: as tokens, but two finite numbers may differ by 1e-6, absolutely or relatively.
     """
+    if actual == expected:
+        return True
     if rule == "lines":
-        return _lines_match(_lines(actual.strip()), _lines(expected.strip()))
+        return _lines_match(actual.strip(), expected.strip())
     if rule == "exact":
-        return _right_stripped(actual) == _right_stripped(expected)
-    mine, theirs = actual.split(), expected.split()
+        return _right_stripped_lines_match(actual.rstrip(), expected.rstrip())
+    theirs = expected.split()
+    mine = _tokens(actual, len(theirs))
     if rule == "tokens":
         return mine == theirs
     return len(mine) == len(theirs) and all(map(_close, mine, theirs))
 
 
-def _lines(text: str) -> list[str]:
-    # Not splitlines: it also breaks at form feeds and Unicode separators. Every line is stripped below, so CRLF is no
-    # matter.
-    return text.split("\n")
+def _tokens(text: str, count: int) -> list[str]:
+    """The tokens of `text` if there are `count` of them; otherwise a list of another length, no longer than needed."""
+    return text.split(None, count)
 
 
-def _right_stripped(text: str) -> list[str]:
-    return [line.rstrip() for line in _lines(text.rstrip())]
+def _lines(text: str) -> io.StringIO:
+    # An iterator, for outputs of megabytes. Not splitlines: it also breaks at form feeds and Unicode separators.
+    return io.StringIO(text, newline="\n")
 
 
-def _lines_match(actual: list[str], expected: list[str]) -> bool:
-    if len(actual) != len(expected):
-        return False
-    for mine, theirs in zip(actual, expected, strict=True):
-        if mine.strip() == theirs.strip():
-            continue
-        mine_numbers, their_numbers = _numbers(mine), _numbers(theirs)
-        if mine_numbers is None or their_numbers is None or mine_numbers != their_numbers:
-            return False
-    return True
+def _as_many_lines(actual: str, expected: str) -> bool:
+    # No text at all is one empty line, which an iterator does not show.
+    return bool(actual) and bool(expected) and actual.count("\n") == expected.count("\n")
 
 
-def _numbers(line: str) -> list[Decimal] | None:
+def _lines_match(actual: str, expected: str) -> bool:
+    if actual == expected:
+        return True
+    return _as_many_lines(actual, expected) and all(map(_line_matches, _lines(actual), _lines(expected)))
+
+
+def _line_matches(actual: str, expected: str) -> bool:
+    if actual == expected or actual.strip() == expected.strip():
+        return True
+    theirs = expected.split()
+    mine = _tokens(actual, len(theirs))
+    return len(mine) == len(theirs) and all(map(_same_number, mine, theirs))
+
+
+def _same_number(actual: str, expected: str) -> bool:
     try:
-        numbers = [Decimal(token) for token in line.split()]
+        mine, theirs = Decimal(actual), Decimal(expected)
     except InvalidOperation:
-        return None
+        return False
     # A signalling NaN raises when compared, and no NaN equals anything.
-    return None if any(number.is_nan() for number in numbers) else numbers
+    return not mine.is_nan() and not theirs.is_nan() and mine == theirs
+
+
+def _right_stripped_lines_match(actual: str, expected: str) -> bool:
+    if actual == expected:
+        return True
+    if not _as_many_lines(actual, expected):
+        return False
+    return all(mine.rstrip() == theirs.rstrip() for mine, theirs in zip(_lines(actual), _lines(expected), strict=True))
 
 
 def _close(actual: str, expected: str) -> bool:
@@ -79,22 +101,34 @@ def _close(actual: str, expected: str) -> bool:
 
 
 def values_match(actual: Any, expected: Any) -> bool:
-    """Compares results of calls: Python's `==` on plain values, tuple as list, and dict keys as JSON writes them."""
+    """Compares results of calls, as LiveCodeBench does after a trip through JSON.
+
+    Python's `==` on plain values, so 1 is 1.0 and True, and NaN is nothing; a tuple is a list, at any depth; a dict's
+    keys are the texts that JSON makes of them, so {1: 2} is {"1": 2}. Values nested too deeply to be compared do not
+    match.
+    """
     try:
-        return bool(_as_json(actual) == _as_json(expected))
+        return bool(actual == expected) or _same_value(actual, expected)
     except RecursionError:
         return False
 
 
-def _as_json(value: Any) -> Any:
-    if isinstance(value, (list, tuple)):
-        return [_as_json(item) for item in value]
-    if isinstance(value, dict):
-        return {_key(key): _as_json(item) for key, item in value.items()}
-    return value
+def _same_value(actual: Any, expected: Any) -> bool:
+    if isinstance(expected, (list, tuple)):
+        return (
+            isinstance(actual, (list, tuple))
+            and len(actual) == len(expected)
+            and all(map(_same_value, actual, expected))
+        )
+    if isinstance(expected, dict):
+        if not isinstance(actual, dict) or len(actual) != len(expected):
+            return False
+        mine = {_key(key): value for key, value in actual.items()}
+        return all((name := _key(key)) in mine and _same_value(mine[name], value) for key, value in expected.items())
+    return bool(actual == expected)
 
 
-def _key(key: Any) -> str:
-    if key is None or isinstance(key, bool):
-        return {None: "null", True: "true", False: "false"}[key]
-    return str(key)
+def _key(key: Any) -> Any:
+    """The text that JSON writes for a key. A key that JSON can't write stays as it is, and so equals no text."""
+    too_long = isinstance(key, int) and key.bit_length() > _LONGEST_KEY_BITS
+    return json.dumps(key) if isinstance(key, (int, float, type(None))) and not too_long else key

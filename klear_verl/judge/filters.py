@@ -22,11 +22,14 @@ DENIED = (  # noqa: SIM905
     # Other processes' memory and secrets.
     "ptrace process_vm_readv process_vm_writev process_madvise process_mrelease kcmp pidfd_getfd perf_event_open "
     "move_pages migrate_pages "
-    # Network and other channels. A pair of sockets leads nowhere, and asyncio needs one.
+    # Network and other channels.
     "socket connect bind listen accept accept4 shmget shmat shmctl shmdt semget semop semtimedop semctl "
     "msgget msgsnd msgrcv msgctl mq_open mq_unlink memfd_create memfd_secret "
-    "io_uring_setup io_uring_enter io_uring_register fanotify_init fanotify_mark inotify_init inotify_init1 "
-    "userfaultfd add_key request_key keyctl bpf "
+    "io_setup io_submit io_destroy io_cancel io_getevents io_pgetevents io_uring_setup io_uring_enter "
+    "io_uring_register fanotify_init fanotify_mark inotify_init inotify_init1 userfaultfd add_key request_key "
+    "keyctl bpf "
+    # Locks, which other programs can see.
+    "flock "
     # Attributes of files, which Landlock doesn't guard, and names.
     "chmod fchmod fchmodat fchmodat2 chown fchown lchown fchownat truncate utime utimes utimensat futimesat "
     "setxattr lsetxattr fsetxattr setxattrat removexattr lremovexattr fremovexattr removexattrat file_setattr "
@@ -42,6 +45,14 @@ DENIED = (  # noqa: SIM905
 ).split()
 
 _CLONE_THREAD = 0x00010000
+_STREAM = 1
+_LOW_WORD, _SOCKET_TYPE = 0xFFFFFFFF, 0xF
+_DENIED_FCNTL = {
+    # To have the kernel signal anybody; to see, or to be seen by, other programs.
+    "F_SETOWN": 8, "F_SETSIG": 10, "F_SETOWN_EX": 15, "F_SETLEASE": 1024, "F_NOTIFY": 1026,
+    "F_GETLK": 5, "F_SETLK": 6, "F_SETLKW": 7, "F_OFD_GETLK": 36, "F_OFD_SETLK": 37, "F_OFD_SETLKW": 38,
+}  # fmt: skip
+_DENIED_IOCTL = {"FIOSETOWN": 0x8901, "SIOCSPGRP": 0x8902}
 
 
 def compiled() -> tuple[bytes, ...]:
@@ -69,6 +80,13 @@ def _compile(names: Iterable[str], new_processes: Literal["ask", "allow", "refus
         action = pyseccomp.NOTIFY if new_processes == "ask" else refuse
         rules.add_rule(action, "clone", pyseccomp.Arg(0, pyseccomp.MASKED_EQ, _CLONE_THREAD, 0))
     if names:
+        for command in _DENIED_FCNTL.values():
+            rules.add_rule(refuse, "fcntl", pyseccomp.Arg(1, pyseccomp.MASKED_EQ, _LOW_WORD, command))
+        for command in _DENIED_IOCTL.values():
+            rules.add_rule(refuse, "ioctl", pyseccomp.Arg(1, pyseccomp.MASKED_EQ, _LOW_WORD, command))
+        # A pair of datagram sockets can send to any address; a pair of streams, which asyncio needs, leads nowhere.
+        for kind in set(range(_SOCKET_TYPE + 1)) - {_STREAM}:
+            rules.add_rule(refuse, "socketpair", pyseccomp.Arg(1, pyseccomp.MASKED_EQ, _SOCKET_TYPE, kind))
         # Its flags are in memory, out of a filter's sight; on ENOSYS glibc falls back to clone.
         rules.add_rule(pyseccomp.ERRNO(errno.ENOSYS), "clone3")
         # A child may promise to die with its parent (1 is PR_SET_PDEATHSIG), but not take that back.

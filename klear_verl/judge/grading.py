@@ -11,6 +11,7 @@ from klear_verl.judge.config import Limits
 from klear_verl.judge.problem import CallTest, Comparison, StdioTest, Test
 from klear_verl.judge.session import Outcome
 from klear_verl.judge.verdict import Verdict
+from klear_verl.judge.watch import MAX_THREADS
 from klear_verl.judge.zygote import program, tester, values
 
 _NEAR_MEMORY_LIMIT = 0.8
@@ -18,6 +19,8 @@ _NEAR_MEMORY_LIMIT = 0.8
 
 def grade(test: Test, outcome: Outcome, limits: Limits, comparison: Comparison) -> tuple[Verdict, str]:
     """The verdict of one run, and one line that says why ("" for AC)."""
+    if outcome.reason == "threads":
+        return Verdict.RE, f"more than {MAX_THREADS} threads"
     if outcome.reason in ("cpu", "wall") or outcome.cpu_s > limits.cpu_s or _signal(outcome.status) == signal.SIGXCPU:
         why = "wall-clock" if outcome.reason == "wall" else "CPU"
         return Verdict.TLE, f"{why} limit: {outcome.cpu_s:.2f} s CPU, {outcome.wall_s:.2f} s wall"

@@ -18,7 +18,7 @@ from klear_verl.errors import EnvironmentProblem
 from klear_verl.judge import filters, probe
 from klear_verl.judge.cgroup import Cgroup, NoCgroup
 from klear_verl.judge.config import JudgeConfig
-from klear_verl.judge.supervisor import Zygote, ZygoteSetup, own_uid
+from klear_verl.judge.supervisor import Zygote, ZygoteSetup, own_uids
 from klear_verl.judge.tiers import PRELOAD
 
 _NAMESPACES = (
@@ -79,11 +79,11 @@ class Isolation:
                 ("pid_namespace", "ipc_namespace", "net_namespace", "mount_namespace"), refused
             )
             hidden = next((path for path in self._setup.readable if not _readable_by_others(path)), "")
-            if self._setup.uid is not None and hidden:
+            if any(self._setup.uids) and hidden:
                 self.reasons["own_uid"] = f"other users can't read {hidden}"
-                self._setup = replace(self._setup, uid=None)
+                self._setup = replace(self._setup, uids=(0, 0))
                 for made in self._zygotes:
-                    made.change_uid(None)
+                    made.change_users((0, 0))
         held = probe.run(zygote, self._setup)
         if self._cgroup is not None and probe.memory_is_bounded(zygote, self._cgroup):
             held.add("cgroup")
@@ -134,7 +134,7 @@ def zygote_setup() -> ZygoteSetup:
         readable=tuple(dict.fromkeys([*libraries, *system])),
         writable=("/dev/null",),
         filters=filters.compiled(),
-        uid=own_uid(),
+        uids=own_uids(),
     )
 
 

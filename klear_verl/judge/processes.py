@@ -36,6 +36,14 @@ def cpu_s(pid: int) -> float:
         return 0.0
 
 
+def threads(pid: int) -> int:
+    """How many threads a process has; 0 if it is gone."""
+    try:
+        return os.stat(f"/proc/{pid}/task").st_nlink - 2
+    except FileNotFoundError:
+        return 0
+
+
 def starved_s(pid: int) -> float:
     """How long a process was ready to run but had no processor: the time of its worst-off thread. 0 where the kernel
     doesn't tell.

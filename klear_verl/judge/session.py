@@ -41,8 +41,8 @@ class DiedCompiling(ZygoteDied):
 @dataclass(frozen=True)
 class Outcome:
     """What the kernel says about one run, and what the run left behind. `status` is a wait status; `reason` is "exit",
-    "cpu" or "wall". `value` is what a call left in its file; `report` and `tester_status` are those of the process that
-    ran the asserts.
+    "cpu", "wall" or "threads". `value` is what a call left in its file; `report` and `tester_status` are those of the
+    process that ran the asserts.
     """
 
     status: int

@@ -33,6 +33,7 @@ ENVIRONMENT = {
 
 _ZYGOTE = Path(__file__).with_name("zygote")
 _START_S = 120.0
+_USERS = 100
 
 
 class ZygoteDied(Exception):
@@ -41,9 +42,11 @@ class ZygoteDied(Exception):
 
 @dataclass(frozen=True)
 class ZygoteSetup:
-    """What a zygote is told once. `filters` are compiled BPF programs, asking, forking and child (none: no seccomp);
-    paths are for the root of its own, for Landlock and for `sys.path`; `uid` is the user that solutions run as (None:
-    the judge's own).
+    """What a zygote is told once.
+
+    `filters` are compiled BPF programs: asking, forking and child (none: no seccomp). Paths are for the root of its
+    own, for Landlock and for `sys.path`. `uids` are the first of the users that solutions run as, and the first beyond
+    (equal: the judge's own).
     """
 
     preload: tuple[str, ...]
@@ -53,7 +56,7 @@ class ZygoteSetup:
     filters: tuple[bytes, ...] = ()
     landlock: bool = True
     namespaces: bool = True
-    uid: int | None = None
+    uids: tuple[int, int] = (0, 0)
 
     def with_preload(self, modules: tuple[str, ...]) -> ZygoteSetup:
         """The set-up of another tier."""
@@ -92,11 +95,11 @@ class Zygote:
             self._ensure()
         return self.refused
 
-    def change_uid(self, uid: int | None) -> None:
-        """From the next start on, runs solutions as another user."""
+    def change_users(self, uids: tuple[int, int]) -> None:
+        """From the next start on, runs solutions as other users."""
         with self._lock:
             self._end()
-            self._setup = replace(self._setup, uid=uid)
+            self._setup = replace(self._setup, uids=uids)
 
     def start_warden(self) -> socket.socket:
         """Starts a warden and returns the supervisor's end of its session.
@@ -178,13 +181,15 @@ class Zygote:
             self._process = None
 
 
-def own_uid() -> int | None:
-    """A user id for solutions that nobody else has: for root only, and where the id exists in this user namespace."""
+def own_uids() -> tuple[int, int]:
+    """User ids for solutions that nobody else has: for root only, and where they exist in this user namespace. Equal
+    where there are none.
+    """
     if os.geteuid() != 0:
-        return None
+        return 0, 0
     with open("/proc/self/uid_map") as file:
-        ranges = [(int(first), int(count)) for first, _, count in map(str.split, file)]
-    for candidate in (1_900_000_000 + os.getpid(), 60_600 + os.getpid() % 500):
-        if any(first <= candidate < first + count for first, count in ranges):
-            return candidate
-    return None
+        ranges = [(int(first), int(first) + int(count)) for first, _, count in map(str.split, file)]
+    for first in (1_900_000_000 + os.getpid() % 60_000 * _USERS, 61_000 + os.getpid() % 40 * _USERS):
+        if any(low <= first and first + _USERS <= high for low, high in ranges):
+            return first, first + _USERS
+    return 0, 0

@@ -49,7 +49,7 @@ class Turns:
                 write_all(fd, content)
         # It may have ended after its last test; then the warden says how.
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            self.line.send(runner.GO)
+            self.line.send(runner.GO_SCRIPT if arguments is None else runner.GO_CALL)
 
     def close(self) -> None:
         """Lets go of the child, which ends, and of its files."""

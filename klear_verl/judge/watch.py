@@ -24,14 +24,16 @@ from klear_verl.judge.zygote import warden
 
 _LONGEST_STARVATION = 10.0
 _GRACE_S = 60.0
+_FIRST_LOOK_S = 0.05
 _SHORTEST_WAIT_S = 0.005
+MAX_THREADS = 512
 _REFUSALS = 1000
 """Questions whose answer is no cost us more than the program that asks, so its time does not bound them."""
 
 
 class Heard(NamedTuple):
     """A message (b"": the warden ended), whether it came over the child's line, and "exit", or which limit the program
-    exceeded.
+    exceeded ("cpu", "wall", "threads").
     """
 
     message: bytes
@@ -83,14 +85,15 @@ class Watch:
         """
         started = time.monotonic()
         reason, killing = "exit", False
-        look_at = started + min(limits.cpu_s / 2, limits.wall_s)
+        looks = 0
+        look_at = started + _FIRST_LOOK_S
         if line is not None:
             self._poll.register(line, select.POLLIN)
         try:
             while True:
                 for fd, _ in self._poll.poll(max(0.0, 1000 * (look_at - time.monotonic()))):
                     if line is not None and fd == line.fileno():
-                        message = line.recv(warden.MAX_MESSAGE)
+                        message = _receive(line)
                         if message:
                             return Heard(message, True, reason)
                         self._poll.unregister(line)
@@ -98,7 +101,7 @@ class Watch:
                     elif self._questions is not None and fd == self._questions.fileno():
                         killing |= self._answer()
                     else:
-                        message = self._session.recv(warden.MAX_MESSAGE)
+                        message = _receive(self._session)
                         if message[:1] == warden.FAILED:
                             raise ZygoteDied(failure(message))
                         if message != warden.ORPHANS:
@@ -112,7 +115,9 @@ class Watch:
                     pids = self.children() if running is None else running()
                     reason, wait_s = _over_limit(pids, limits, cpu_before_s, now - started)
                     killing = reason != "exit"
-                    look_at = now + wait_s
+                    # The first looks come early, for the sake of programs that start threads as fast as they can.
+                    looks += 1
+                    look_at = now + min(wait_s, _FIRST_LOOK_S * 2**looks)
                     if killing and running is not None:
                         for pid in pids:
                             processes.kill(pid)
@@ -132,7 +137,9 @@ class Watch:
 
 
 def _over_limit(pids: list[int], limits: Limits, cpu_before_s: float, elapsed_s: float) -> tuple[str, float]:
-    """("cpu", "wall" or, for none, "exit"; how long to wait before the next look)"""
+    """("cpu", "wall", "threads" or, for none, "exit"; how long to wait before the next look)"""
+    if any(processes.threads(pid) > MAX_THREADS for pid in pids):
+        return "threads", 0.0
     cpu_left_s = limits.cpu_s - (sum(map(processes.cpu_s, pids)) - cpu_before_s)
     if cpu_left_s <= 0:
         return "cpu", 0.0
@@ -144,6 +151,14 @@ def _over_limit(pids: list[int], limits: Limits, cpu_before_s: float, elapsed_s:
             return "wall", 0.0
     # Several threads can use CPU faster than time passes, so the limit is approached by halves.
     return "exit", max(_SHORTEST_WAIT_S, min(cpu_left_s / 2, wall_left_s))
+
+
+def _receive(channel: socket.socket) -> bytes:
+    """The next message; b"" if the other end is gone."""
+    try:
+        return channel.recv(warden.MAX_MESSAGE)
+    except ConnectionResetError:
+        return b""
 
 
 def failure(message: bytes) -> str:

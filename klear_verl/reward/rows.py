@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The files of `klear score`: reading rows to score, and appending results so that an interrupt loses nothing.
+"""The rows that `klear score` reads, one at a time: only their ids stay in memory.
 
 A bad input row (not JSON, a key missing or ill-typed, an id seen before) becomes a BadRow, never an exception: the
 caller decides. An unreadable file as a whole is an exception.
@@ -8,23 +8,24 @@ caller decides. An unreadable file as a whole is an exception.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from klear_verl.errors import DataError
-from klear_verl.reward.result import ScoreRequest, ScoreResult
+from klear_verl.reward.result import ScoreRequest
 
 REQUIRED_KEYS = ("id", "data_source", "response", "ground_truth")
+MAX_LINE_BYTES = 512 << 20
 
 
 @dataclass(frozen=True)
 class InputRow:
-    """A row to score, its line number, from 1, and its id as the file has it (text or integer)."""
+    """A row to score, its line number, from 1, its size, and its id as the file has it (text or integer)."""
 
     line: int
+    size_bytes: int
     id: str | int
     request: ScoreRequest
 
@@ -46,7 +47,7 @@ def count_rows(path: Path) -> int:
     if not path.is_file():
         raise DataError(f"{path}: no such file", "give the path of a JSON Lines file with the rows to score")
     with path.open("rb") as file:
-        rows = sum(1 for line in file if line.strip())
+        rows = sum(1 for _ in _lines(file))
     if rows == 0:
         raise DataError(
             f"{path}: the file has no rows", f"write one JSON object per line, with {', '.join(REQUIRED_KEYS)}"
@@ -58,8 +59,9 @@ def read_rows(path: Path) -> Iterator[InputRow | BadRow]:
     """The rows of a JSON Lines file in order; blank lines are skipped."""
     first_line: dict[str, int] = {}
     with path.open("rb") as file:
-        for number, raw in enumerate(file, start=1):
-            if not raw.strip():
+        for number, raw in _lines(file):
+            if len(raw) > MAX_LINE_BYTES:
+                yield BadRow(number, f"longer than {MAX_LINE_BYTES >> 20} MiB")
                 continue
             row = _parse(number, raw)
             if isinstance(row, InputRow):
@@ -67,6 +69,18 @@ def read_rows(path: Path) -> Iterator[InputRow | BadRow]:
                 if earlier != number:
                     row = BadRow(number, f"id '{row.request.id}' is already that of line {earlier}; ids must be unique")
             yield row
+
+
+def _lines(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    """Non-blank lines and their numbers. Of a line longer than MAX_LINE_BYTES there is one byte more than that."""
+    number = 0
+    while raw := file.readline(MAX_LINE_BYTES + 1):
+        number += 1
+        rest = raw
+        while len(rest) > MAX_LINE_BYTES and not rest.endswith(b"\n"):
+            rest = file.readline(MAX_LINE_BYTES + 1)
+        if raw.strip():
+            yield number, raw
 
 
 def _parse(number: int, raw: bytes) -> InputRow | BadRow:
@@ -92,50 +106,4 @@ def _parse(number: int, raw: bytes) -> InputRow | BadRow:
     if extra is not None and not isinstance(extra, dict):
         return BadRow(number, f"extra_info must be an object, not {type(extra).__name__}")
     request = ScoreRequest(str(row["id"]), row["data_source"], row["response"], row["ground_truth"], extra or {})
-    return InputRow(number, row["id"], request)
-
-
-class ResultFile:
-    """The output file. Opening it keeps the complete rows that an earlier run left, and drops a last line cut short."""
-
-    def __init__(self, path: Path):
-        """
-        Raises:
-            DataError: the file exists and holds something other than results.
-        """
-        self.path = path
-        self.existing: list[dict[str, Any]] = []
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
-        kept = 0
-        with open(self._descriptor, "rb", closefd=False) as file:
-            for number, raw in enumerate(file, start=1):
-                if not raw.endswith(b"\n"):
-                    break
-                self.existing.append(self._result(number, raw))
-                kept += len(raw)
-        os.ftruncate(self._descriptor, kept)
-
-    def append(self, result: ScoreResult, row_id: str | int) -> None:
-        """Writes one row, whole, under the id that the input row has."""
-        data = (json.dumps({**result.row(), "id": row_id}) + "\n").encode()
-        while data:
-            data = data[os.write(self._descriptor, data) :]
-
-    def close(self) -> None:
-        """Makes sure that the rows are on the disk."""
-        os.fsync(self._descriptor)
-        os.close(self._descriptor)
-
-    def _result(self, number: int, raw: bytes) -> dict[str, Any]:
-        try:
-            row = json.loads(raw)
-        except ValueError as error:
-            row = error
-        if not isinstance(row, dict) or "id" not in row or "status" not in row:
-            os.close(self._descriptor)
-            raise DataError(
-                f"{self.path}, line {number}: not a row that klear score wrote, so there is nothing to resume from",
-                "choose another --out, or move the file away",
-            )
-        return row
+    return InputRow(number, len(raw), row["id"], request)

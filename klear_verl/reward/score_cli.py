@@ -31,7 +31,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", metavar="OUT.jsonl", type=Path, required=True, help="results, in the same order; resumes"
     )
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="rows scored at once (default: the CPUs)")
+    parser.add_argument(
+        "--jobs",
+        type=int,
+        default=len(os.sched_getaffinity(0)),
+        help="rows scored at once (default: the CPUs that this process may use)",
+    )
     parser.add_argument("--strict", action="store_true", help="stop at the first bad row")
     parser.add_argument("--raw-code", action="store_true", help="take an answer without a code fence as the program")
     parser.add_argument("--overwrite", action="store_true", help="score anew instead of resuming OUT.jsonl")
@@ -95,14 +100,13 @@ def main(argv: list[str] | None = None) -> int:
 def _run(options: argparse.Namespace, config: RewardConfig) -> int:
     if options.raw_code:
         config = config.model_copy(update={"raw_code": True})
-    if options.overwrite:
-        options.out.unlink(missing_ok=True)
     summary = score_file(
         options.input,
         options.out,
         config,
         jobs=options.jobs,
         strict=options.strict,
+        overwrite=options.overwrite,
         progress=not options.no_progress,
     )
     print(f"{options.out}: {summary.line()}", file=sys.stderr)

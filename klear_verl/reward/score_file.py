@@ -4,64 +4,30 @@ stopped.
 
 Every row that can be scored gets one output row, in input order, recognised by its id; a bad row is reported with
 its line number and gets none. A resumed run expects the results in the file to be those of the first rows of the
-input, and the reward configuration to be that of the run it continues (kept in OUT.resume until the file is
-complete); otherwise it refuses, for the file would mix two things.
+input, and the reward configuration to be that of the run it continues; otherwise it refuses, for the file would mix
+two things. Both files are read as streams: in memory are the rows being scored, and the ids.
 """
 
 from __future__ import annotations
 
-import json
 import sys
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from concurrent.futures import Future
 from pathlib import Path
-from typing import TextIO
-
-from tqdm import tqdm
+from typing import Any, NamedTuple, TextIO
 
 from klear_verl.errors import DataError
 from klear_verl.reward.config import RewardConfig
 from klear_verl.reward.result import ScoreResult
-from klear_verl.reward.rows import BadRow, InputRow, ResultFile, count_rows, read_rows
-from klear_verl.reward.scorer import Scorer
+from klear_verl.reward.rows import BadRow, InputRow, count_rows, read_rows
+from klear_verl.reward.score_output import ResultFile, check_same_config
+from klear_verl.reward.score_progress import ProgressBar, ScoreSummary
+from klear_verl.reward.score_workers import ScoreWorkers
 
-_QUEUED_PER_JOB = 4
-
-
-@dataclass
-class ScoreSummary:
-    """What became of the rows: `scored` (graded and malformed), `ungraded`, `bad`; `correct` and `malformed` are
-    among the scored ones."""
-
-    rows: int = 0
-    resumed: int = 0
-    scored: int = 0
-    correct: int = 0
-    malformed: int = 0
-    ungraded: int = 0
-    bad: int = 0
-    stopped: bool = False
-
-    @property
-    def complete(self) -> bool:
-        """Whether every row was scored."""
-        return self.scored == self.rows and not self.stopped
-
-    def add(self, acc: bool | None, status: str) -> None:
-        """Counts one output row."""
-        self.scored += status != "ungraded"
-        self.ungraded += status == "ungraded"
-        self.malformed += status == "malformed"
-        self.correct += acc is True
-
-    def line(self) -> str:
-        """The last line that a user sees."""
-        parts = [f"{self.scored} of {self.rows} rows scored", f"{self.correct} correct"]
-        parts += [f"{n} {name}" for name, n in (("malformed", self.malformed), ("ungraded", self.ungraded)) if n]
-        parts += [f"{self.bad} bad"] * bool(self.bad) + [f"{self.resumed} from an earlier run"] * bool(self.resumed)
-        return ", ".join(parts) + (" (stopped at the first bad row)" if self.stopped else "")
+_AHEAD_ROWS_PER_JOB = 64
+"""Rows that may be scored before the one that is next in the file: one slow row must not leave the others idle."""
+_AHEAD_BYTES = 64 << 20
 
 
 def score_file(
@@ -71,140 +37,123 @@ def score_file(
     *,
     jobs: int = 1,
     strict: bool = False,
+    overwrite: bool = False,
     progress: bool = True,
     messages: TextIO | None = None,
 ) -> ScoreSummary:
     """Scores the rows of `source` into `out`.
 
     Args:
-        jobs: rows scored at once; also the number of grader processes and judge slots.
+        jobs: rows scored at once; also the number of grader processes and judge slots. More than a few start processes
+            that import the caller's main module, which must not score by being imported.
         strict: stop at the first bad row, with the rows before it written.
+        overwrite: drop what `out` holds instead of resuming.
         messages: where bad rows and the progress bar go; standard error by default.
 
     Raises:
         DataError: a file that cannot be read, or an `out` that is not the beginning of this job.
         EnvironmentProblem: graders or judge cannot work on this machine.
     """
-    stream = messages or sys.stderr
     summary = ScoreSummary(rows=count_rows(source))
     if out.exists() and source.samefile(out):
         raise DataError(f"{out}: input and output are the same file", "give another --out")
-    results = ResultFile(out)
+    results = ResultFile(out, overwrite)
     try:
-        _check_same_config(out, config, fresh=not results.existing)
-        config = _with_jobs(config, jobs)
-        with Scorer(config) as scorer, tqdm(total=summary.rows, file=stream, unit="row", disable=not progress) as bar:
-            for row, item in _outcomes(scorer, source, [done["id"] for done in results.existing], out, jobs):
-                if isinstance(item, BadRow):
+        check_same_config(out, config.model_dump(mode="json"), fresh=results.fresh)
+        with ScoreWorkers(config, jobs) as workers, ProgressBar(summary, messages or sys.stderr, progress) as bar:
+            for outcome in _outcomes(workers, source, out, results, jobs):
+                if isinstance(outcome, BadRow):
                     summary.bad += 1
-                    bar.write(f"{source}, line {item.line}: {item.reason}", file=stream)
+                    bar.say(f"{source}, line {outcome.line}: {outcome.reason}")
                     if strict:
                         summary.stopped = True
                         break
-                elif isinstance(item, ScoreResult):
-                    assert isinstance(row, InputRow)
-                    results.append(item, row.id)
-                    summary.add(item.acc, item.status)
-                    if item.status == "ungraded":
-                        bar.write(f"row '{item.id}': ungraded: {item.detail}", file=stream)
+                elif isinstance(outcome, _Scored):
+                    result = outcome.result
+                    results.append(result, outcome.row.id)
+                    summary.add(result.acc, result.status, result.verdicts)
+                    if result.status == "ungraded":
+                        bar.say(f"row '{result.id}': ungraded: {result.detail}")
                 else:
-                    earlier = results.existing[item]
                     summary.resumed += 1
-                    summary.add(earlier["acc"], earlier["status"])
-                bar.set_postfix(_shares(summary), refresh=False)
-                bar.update()
+                    summary.add(outcome["acc"], outcome["status"], outcome["verdicts"])
+                bar.advance()
     finally:
         results.close()
     return summary
 
 
+class _Scored(NamedTuple):
+    row: InputRow
+    result: ScoreResult
+
+
 def _outcomes(
-    scorer: Scorer, source: Path, done: list[object], out: Path, jobs: int
-) -> Iterator[tuple[InputRow | BadRow, ScoreResult | BadRow | int]]:
-    """Per input row and in order: its new result, what is wrong with it, or the index of its earlier result."""
-    waiting: deque[tuple[InputRow | BadRow, Future[ScoreResult] | int | None]] = deque()
-    matched = 0
-    with ThreadPoolExecutor(jobs, thread_name_prefix="klear-score") as threads:
-        try:
-            for row in read_rows(source):
-                if isinstance(row, BadRow):
-                    waiting.append((row, None))
-                elif matched < len(done) and row.id == done[matched]:
-                    waiting.append((row, matched))
-                    matched += 1
-                elif matched < len(done) and not _is_bad(scorer, row):
-                    # A row that is bad now was bad in the earlier run too, and got no result; this one lacks its own.
-                    raise _mismatch(out, matched, done[matched], f"'{row.id}' (line {row.line})")
-                else:
-                    waiting.append((row, threads.submit(scorer.score, row.request)))
-                if len(waiting) > _QUEUED_PER_JOB * jobs:
-                    yield _settle(*waiting.popleft())
-            if matched < len(done):
-                raise _mismatch(out, matched, done[matched], "nothing")
-            while waiting:
-                yield _settle(*waiting.popleft())
-        finally:
-            for _, pending in waiting:
-                if isinstance(pending, Future):
-                    pending.cancel()
+    workers: ScoreWorkers, source: Path, out: Path, results: ResultFile, jobs: int
+) -> Iterator[BadRow | _Scored | dict[str, Any]]:
+    """Per input row and in order: what is wrong with it, its result, or the output row that an earlier run wrote."""
+    rows = read_rows(source)
+    for number, done in enumerate(results.earlier(), start=1):
+        for row in rows:
+            if isinstance(row, BadRow):
+                yield row
+            elif row.id == done["id"]:
+                yield done
+                break
+            else:
+                # A row that is bad now was bad in the earlier run too, and got no result; any other lacks its own.
+                bad = _bad(workers, row)
+                if bad is None:
+                    raise _mismatch(out, number, done["id"], f"'{row.id}' (line {row.line})")
+                yield bad
+        else:
+            raise _mismatch(out, number, done["id"], "nothing")
+    results.start()
+    yield from _scored(workers, rows, jobs)
 
 
-def _settle(
-    row: InputRow | BadRow, pending: Future[ScoreResult] | int | None
-) -> tuple[InputRow | BadRow, ScoreResult | BadRow | int]:
-    if isinstance(row, BadRow) or pending is None:
+def _scored(workers: ScoreWorkers, rows: Iterator[InputRow | BadRow], jobs: int) -> Iterator[BadRow | _Scored]:
+    waiting: deque[tuple[BadRow, None] | tuple[InputRow, Future[ScoreResult]]] = deque()
+    bytes_ahead = 0
+    for row in rows:
+        if isinstance(row, BadRow):
+            waiting.append((row, None))
+        else:
+            bytes_ahead += row.size_bytes
+            waiting.append((row, workers.submit(row.request)))
+        while waiting:
+            first, future = waiting[0]
+            full = bytes_ahead > _AHEAD_BYTES or len(waiting) > _AHEAD_ROWS_PER_JOB * jobs
+            if future is not None and not future.done() and not full:
+                break
+            waiting.popleft()
+            bytes_ahead -= first.size_bytes if isinstance(first, InputRow) else 0
+            yield _settled(workers, first, future)
+    for first, future in waiting:
+        yield _settled(workers, first, future)
+
+
+def _settled(workers: ScoreWorkers, row: InputRow | BadRow, future: Future[ScoreResult] | None) -> BadRow | _Scored:
+    if future is None or isinstance(row, BadRow):
         assert isinstance(row, BadRow)
-        return row, row
-    if isinstance(pending, int):
-        return row, pending
+        return row
     try:
-        return row, pending.result()
+        return _Scored(row, workers.result(future))
     except DataError as error:
-        return row, BadRow(row.line, str(error))
+        return BadRow(row.line, str(error))
 
 
-def _is_bad(scorer: Scorer, row: InputRow) -> bool:
+def _bad(workers: ScoreWorkers, row: InputRow) -> BadRow | None:
     try:
-        scorer.check(row.request)
-    except DataError:
-        return True
-    return False
+        workers.check(row.request)
+    except DataError as error:
+        return BadRow(row.line, str(error))
+    return None
 
 
-def _mismatch(out: Path, index: int, found: object, expected: str) -> DataError:
+def _mismatch(out: Path, line: int, found: object, expected: str) -> DataError:
     return DataError(
-        f"{out}, line {index + 1}: holds the result of '{found}' where the input has {expected}, so it is not the "
+        f"{out}, line {line}: holds the result of '{found}' where the input has {expected}, so it is not the "
         "beginning of this job",
         "choose another --out, move the file away, or pass --overwrite to start anew",
     )
-
-
-def _check_same_config(out: Path, config: RewardConfig, fresh: bool) -> None:
-    """Notes the configuration beside `out` for a fresh run, and compares it for a resumed one."""
-    note = out.with_name(out.name + ".resume")
-    mine = config.model_dump(mode="json")
-    if not fresh and note.exists():
-        theirs = json.loads(note.read_text())
-        changed = [key for key in mine if theirs.get(key) != mine[key]]
-        if changed:
-            raise DataError(
-                f"{out}: was begun with other values of {', '.join(f'reward.{key}' for key in changed)}",
-                "resume with the same options, choose another --out, or pass --overwrite to start anew",
-            )
-    if fresh:
-        note.write_text(json.dumps(mine))
-
-
-def _with_jobs(config: RewardConfig, jobs: int) -> RewardConfig:
-    return config.model_copy(
-        update={
-            "math": config.math.model_copy(update={"workers": jobs}),
-            "judge": config.judge.model_copy(update={"slots": jobs}),
-        }
-    )
-
-
-def _shares(summary: ScoreSummary) -> dict[str, str]:
-    seen = summary.scored + summary.ungraded + summary.bad
-    counts = Counter(correct=summary.correct, malformed=summary.malformed, ungraded=summary.ungraded, bad=summary.bad)
-    return {name: f"{count / seen:.0%}" for name, count in counts.items() if count or name == "correct"}

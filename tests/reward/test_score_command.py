@@ -2,14 +2,23 @@
 """Properties of `klear score`."""
 
 import json
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
 
+import psutil
 import pytest
 
 from klear_verl.errors import DataError
+from klear_verl.reward import score_workers
 from klear_verl.reward.config import reward_config
 from klear_verl.reward.result import ScoreRequest
 from klear_verl.reward.score_cli import main
 from klear_verl.reward.score_file import score_file
+from klear_verl.reward.score_output import ResultFile
 from klear_verl.reward.scorer import Scorer
 
 
@@ -127,6 +136,70 @@ def test_interrupted_run_resumes_without_scoring_again_and_drops_a_line_cut_shor
     assert status == 0
     assert resumed[0]["detail"] == "kept"
     assert [item["score"] for item in resumed] == [item["score"] for item in expected]
+
+
+def test_killed_run_leaves_whole_rows_and_resumes(files):
+    rows = [row(number, str(number % 8)) for number in range(1000)]
+    _, expected = files(rows)
+    files.out.unlink()
+    options = ["--out", str(files.out), "--jobs", "1", "--no-progress"]
+    command = [sys.executable, "-m", "klear_verl.cli", "score", str(files.source), *options]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        while not files.out.exists() or files.out.read_bytes().count(b"\n") < 20:
+            assert process.poll() is None, process.stderr.read()
+            time.sleep(0.01)
+        process.kill()
+    kept = files.out.read_bytes().count(b"\n")
+    status, resumed = files(rows)
+    assert 20 <= kept < 1000 and status == 0
+    assert [(item["id"], item["score"]) for item in resumed] == [(item["id"], item["score"]) for item in expected]
+
+
+def test_scoring_processes_end_with_a_killed_run(files):
+    files.source.write_text("".join(json.dumps(row(number)) + "\n" for number in range(5000)))
+    options = ["--out", str(files.out), "--jobs", str(score_workers.MAX_THREADS + 1), "--no-progress"]
+    command = [sys.executable, "-m", "klear_verl.cli", "score", str(files.source), *options]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        while not files.out.exists() or not files.out.read_bytes():
+            assert process.poll() is None, process.stderr.read()
+            time.sleep(0.01)
+        started = psutil.Process(process.pid).children(recursive=True)
+        process.kill()
+    assert len(started) > score_workers.MAX_THREADS
+    assert psutil.wait_procs(started, timeout=20)[1] == []
+
+
+def test_many_jobs_score_in_processes_as_few_do_in_threads(files, monkeypatch):
+    rows = [row(number, str(number % 8)) for number in range(40)] + [
+        row(40, ground_truth="?"),
+        "{",
+        row(41, data_source="x"),
+    ]
+    expected = files(rows)
+    monkeypatch.setattr(score_workers, "MAX_THREADS", 0)
+    status, results = files(rows, "--jobs", "2", "--overwrite")
+    assert status == expected[0] == 1
+    assert [without_usage(item) for item in results] == [without_usage(item) for item in expected[1]]
+
+
+def without_usage(item):
+    return {key: value for key, value in item.items() if key != "judge"}
+
+
+def test_killed_scoring_process_is_named_and_the_rest_can_be_resumed(files, monkeypatch, capsys):
+    rows = [row(number) for number in range(40)]
+    monkeypatch.setattr(score_workers, "MAX_THREADS", 0)
+    append = ResultFile.append
+
+    def append_and_kill(*arguments):
+        append(*arguments)
+        os.kill(multiprocessing.active_children()[0].pid, signal.SIGKILL)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ResultFile, "append", append_and_kill)
+        assert files(rows)[0] == 2
+    assert "a scoring process was killed" in capsys.readouterr().err
+    assert files(rows)[0] == 0
 
 
 def test_resume_skips_bad_rows_again(files):

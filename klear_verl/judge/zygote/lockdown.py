@@ -14,7 +14,7 @@ import resource
 from klear_verl.judge.zygote import linux
 
 _STACK_BYTES = 64 << 20
-_PROCESSES = 256
+_PROCESSES, _PROCESSES_OF_ALL = 512, 4096
 _BOUNDED = (resource.RLIMIT_AS, resource.RLIMIT_FSIZE, resource.RLIMIT_NOFILE)
 _FORBIDDEN = (resource.RLIMIT_CORE, resource.RLIMIT_MEMLOCK, resource.RLIMIT_MSGQUEUE)
 
@@ -33,7 +33,7 @@ class Lockdown:
         rules: None where there is no Landlock.
         filters: None where there is no seccomp.
         asks: the kernel lets a filter ask.
-        uid: the user that solutions run as (None: as the judge).
+        uids: the users that solutions run as, in turn, so that no two at a time have the same (none: as the judge).
         own_pids: the warden is process 1 of its own namespace.
     """
 
@@ -42,17 +42,15 @@ class Lockdown:
         rules: linux.LandlockRules | None,
         filters: Filters | None,
         asks: bool,
-        uid: int | None,
+        uids: range,
         own_pids: bool,
     ):
         self._rules = rules
         self._filters = filters
         self._asks = asks
-        self._uid = uid
+        self._uids = uids
+        self._wardens = 0
         self._own_pids = own_pids
-        # If the filters and Landlock keep children from looking into the warden, the warden may be dumpable, as
-        # children must be for /dev/stdin to work when not root. If not, each child must become it.
-        self._shielded = rules is not None and filters is not None
         self.children_may_fork = filters is None
         self._hard = {what: resource.getrlimit(what)[1] for what in (*_BOUNDED, resource.RLIMIT_CPU)}
 
@@ -81,13 +79,19 @@ class Lockdown:
         resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s))
         for what in _FORBIDDEN:
             resource.setrlimit(what, (0, 0))
-        if self._uid is not None:
-            resource.setrlimit(resource.RLIMIT_NPROC, (_PROCESSES, _PROCESSES))
+        if self._own_pids or self._uids:
+            # Counted per user and user namespace. Elsewhere it would count the trainer's threads too; there, the
+            # supervisor does the counting.
+            processes = _PROCESSES if self._uids else _PROCESSES_OF_ALL
+            resource.setrlimit(resource.RLIMIT_NPROC, (processes, processes))
+        if self._uids:
+            uid = self._uids[self._wardens % len(self._uids)]
             os.setgroups([])
-            os.setresgid(self._uid, self._uid, self._uid)
-            os.setresuid(self._uid, self._uid, self._uid)
+            os.setresgid(uid, uid, uid)
+            os.setresuid(uid, uid, uid)
         linux.drop_capabilities()
-        linux.set_dumpable(self._shielded)
+        # No child may look into this process, or into the tester, which holds the test.
+        linux.set_dumpable(False)
         if not self._own_pids:
             # A change of user clears it, so not earlier.
             linux.die_with_parent(_signal.SIGKILL)
@@ -100,11 +104,19 @@ class Lockdown:
         self._filters.forking.install()
         return -1
 
-    def restrict_child(self) -> None:
-        """Binds a child of the warden. Called for every test, so it does only what it must."""
+    def next_warden(self) -> None:
+        """In the zygote, before each fork."""
+        self._wardens += 1
+
+    def restrict_child(self, shows_itself: bool) -> None:
+        """Binds a child of the warden. Called for every test, so it does only what it must.
+
+        Args:
+            shows_itself: it needs its own /proc/self/fd, where /dev/stdin leads.
+        """
         if not self._own_pids:
             linux.die_with_parent(_signal.SIGKILL)
-        if not self._shielded:
+        if shows_itself:
             linux.set_dumpable(True)
         if self._filters is not None and not self._asks:
             self._filters.child.install()

@@ -98,15 +98,30 @@ def _new_root(readable: list[str]) -> None:
         _show(root, path)
     for path in _DEVICES:
         _show(root, path)
-    # Landlock keeps /proc shut; but /dev/stdin, a common idiom, leads through /proc/self/fd.
-    os.mkdir(root + "/proc")
-    linux.mount("/proc", root + "/proc", None, linux.MS_BIND | linux.MS_REC)
+    _show_proc(root + "/proc")
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         os.symlink(f"/proc/self/fd/{number}", f"{root}/dev/{name}")
     os.symlink("/proc/self/fd", f"{root}/dev/fd")
     os.mkdir(root + "/tmp")
     linux.pivot_root(root)
     linux.mount("none", "/", None, linux.MS_REMOUNT | linux.MS_RDONLY | linux.MS_NOSUID | linux.MS_NODEV)
+
+
+def _show_proc(target: str) -> None:
+    """Landlock keeps /proc shut; but /dev/stdin, a common idiom, leads through /proc/self/fd.
+
+    Best is one that shows a process only what it may look into; where parts of the outer one are covered, as in
+    containers, the kernel refuses all but the outer one itself.
+    """
+    os.mkdir(target)
+    flags = linux.MS_NOSUID | linux.MS_NODEV | linux.MS_NOEXEC
+    for options in ("hidepid=4", "hidepid=2", ""):
+        try:
+            linux.mount("proc", target, "proc", flags, options)
+            return
+        except OSError:
+            continue
+    linux.mount("/proc", target, None, linux.MS_BIND | linux.MS_REC)
 
 
 def _show(root: str, path: str) -> None:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Standard library values that tests compare results with (`== Fraction(1, 2)`), as JSON and back. Each end of a line
-makes its own: only numbers and text travel.
+"""Values of libraries that tests compare results with (`== Fraction(1, 2)`), as plain values and back. Each end of a
+line makes its own: only numbers and text travel.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ _FROM_TEXT = {"date", "time", "datetime"}
 def describe(value: Any) -> list[Any] | None:
     """A description of `value`; None if it is of no type that is known here."""
     kind = type(value)
+    if kind.__module__ == "numpy" and kind.__name__ == "ndarray" and value.dtype.kind in "biufc":
+        return [TAG, "numpy", "ndarray", [value.tolist(), value.dtype.str]]
     name = kind.__module__, kind.__name__
     content = _CONTENT.get(name)
     if content is None or vars(sys.modules.get(name[0], object)).get(name[1]) is not kind:
@@ -41,6 +43,8 @@ def build(body: list[Any]) -> Any:
         ValueError: it describes none.
     """
     _, module, name, content = body
+    if (module, name) == ("numpy", "ndarray"):
+        return importlib.import_module("numpy").array(content[0], dtype=content[1])
     if (module, name) not in _CONTENT:
         raise ValueError(f"no such value: {module}.{name}")
     kind = getattr(importlib.import_module(module), name)

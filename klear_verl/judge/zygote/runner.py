@@ -5,9 +5,9 @@ state, and is replaced after any abnormal end.
 Everything outside is protected as ever. What is weaker is only between the tests of one solution: it can leave itself
 messages in this process, and it can claim that a test has ended, in which case its output up to there is judged.
 
-Messages, over the SOCK_SEQPACKET socket that is descriptor LINE: the supervisor sends GO for the next test, whose input
-it has put into descriptor 0 (and whose arguments into VALUE); the child, which began with HELLO, answers DONE, or LAST
-if it must be replaced. Any other end is an exit.
+Messages, over the SOCK_SEQPACKET socket that is descriptor LINE: the supervisor sends GO_SCRIPT or GO_CALL for the next
+test, whose input it has put into descriptor 0 (and whose arguments into VALUE); the child, which began with HELLO,
+answers DONE, or LAST if it must be replaced. Any other end is an exit.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from klear_verl.judge.zygote import program
 from klear_verl.judge.zygote.streams import open_standard_streams
 
 LINE = 4
-GO = b"g"
+GO_SCRIPT, GO_CALL = b"s", b"c"
 HELLO, DONE, LAST = b"h", b"d", b"x"
 _COLLECT_EVERY = 16
 
@@ -41,11 +41,12 @@ def serve(code: types.CodeType, seed_number: int, reopens: bool, entry_point: st
     set_limit, collect = sys.setrecursionlimit, gc.collect
     write(LINE, HELLO)
     for number in itertools.count(1):
-        if not read(LINE, 1):
+        kind = read(LINE, 1)
+        if not kind:
             return 0
         reopen()
         seed(seed_number)
-        if entry_point:
+        if kind == GO_CALL:
             status = run_call(code, module_for_calls(), entry_point)
         else:
             status = run_script(code, fresh_module("__main__"), reopens)

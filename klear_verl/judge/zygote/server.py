@@ -49,7 +49,7 @@ def main(fd: int) -> None:
         importlib.import_module(name)
     program.prepare()
     linux.set_dumpable(False)
-    if setup["uid"] is None and not spaces.active:
+    if not any(setup["uids"]) and not spaces.active:
         linux.drop_capabilities()
     linux.no_new_privs()
     lockdown = _lockdown(setup, spaces)
@@ -78,7 +78,7 @@ def _lockdown(setup: dict[str, Any], spaces: Spaces) -> Lockdown:
         rules=linux.LandlockRules(abi, setup["readable"], setup["writable"]) if abi else None,
         filters=filters,
         asks=filters is not None and kernel_lets_filters_ask(filters.asking),
-        uid=setup["uid"],
+        uids=range(*setup["uids"]),
         own_pids=spaces.active,
     )
 
@@ -87,6 +87,7 @@ def _start_warden(fd: int, spaces: Spaces, lockdown: Lockdown) -> None:
     session = Channel(fd)
     try:
         spaces.before_fork()
+        lockdown.next_warden()
         pid = linux.fork()
     except OSError as error:
         session.send(warden.FAILED + f"no process for a solution: {error}".encode())

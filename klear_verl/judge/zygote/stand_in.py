@@ -37,6 +37,11 @@ class Solution:
         except wire.HungUp:
             self.gone = True
             raise
+        except StopIteration as error:
+            if request[0] == "next":
+                raise
+            # In a `for` over `map(f, …)` it would end the test's loop, and with it the test.
+            raise RuntimeError("the solution raised StopIteration") from error
 
     def name(self, name: str) -> Any:
         """What the solution's module calls `name`, or MISSING.
@@ -51,11 +56,7 @@ class Solution:
 
     def call(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Calls, and repeats on the arguments what the call did to them."""
-        try:
-            result, changed = self.ask("call", function, list(args), kwargs)
-        except StopIteration as error:
-            # In a `for` over `map(f, …)` it would end the test's loop, and with it the test.
-            raise RuntimeError("the solution raised StopIteration") from error
+        result, changed = self.ask("call", function, list(args), kwargs)
         for at, content in changed.items():
             _overwrite(args[at], content)
         return result

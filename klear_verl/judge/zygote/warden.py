@@ -85,7 +85,7 @@ def _serve(session: Channel, lockdown: Lockdown) -> None:
         session.receive(1)  # until the supervisor, which still wants to know who this is, hangs up
         return
     program.seed(seed)
-    child = _Child(code, "open(" in source, seed, entry_point, lockdown)
+    child = _Child(code, source, seed, entry_point, lockdown)
     session.send(COMPILED)
     while True:
         run, fds = session.receive(1)
@@ -100,13 +100,14 @@ class _Child:
     def __init__(
         self,
         code: types.CodeType,
-        reopens: bool,
+        source: str,
         seed: int,
         entry_point: str | None,
         lockdown: Lockdown,
     ):
         self._code = code
-        self._reopens = reopens
+        self._reopens = "open(" in source
+        self._names_proc = "/dev/" in source or "/proc/" in source
         self._seed = seed
         self._entry_point = entry_point or ""
         self._lockdown = lockdown
@@ -121,7 +122,7 @@ class _Child:
         try:
             for target, fd in enumerate(fds):
                 os.dup2(fd, target)
-            self._lockdown.restrict_child()
+            self._lockdown.restrict_child(shows_itself=self._names_proc and not tests)
         except BaseException as error:
             session.send(_failure(error))
             os._exit(status)

@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The output of `klear score`: results appended so that an end at any point loses no whole row, and a note beside them
+of the configuration that made them.
+
+Unless it is to be overwritten, nothing of a file is changed before `start`, so a file that is not ours, or not of this
+job, stays as it is.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from klear_verl.errors import DataError
+from klear_verl.reward.result import ScoreResult
+
+_ROW_START = b'{"id": '
+_CHUNK_BYTES = 1 << 16
+
+
+class ResultFile:
+    """The output file, held by one process at a time. First read what an earlier run left (`earlier`), then append."""
+
+    def __init__(self, path: Path, overwrite: bool = False):
+        """
+        Args:
+            overwrite: empty the file.
+
+        Raises:
+            DataError: another process writes the file, or its end is no row cut short.
+        """
+        self._path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+        try:
+            self._lock()
+            if overwrite:
+                os.ftruncate(self._descriptor, 0)
+            self._whole_rows_end = self._end_of_last_line()
+            if not _ROW_START.startswith(os.pread(self._descriptor, len(_ROW_START), self._whole_rows_end)):
+                raise self._not_ours("its end")
+        except BaseException:
+            os.close(self._descriptor)
+            raise
+
+    @property
+    def fresh(self) -> bool:
+        """Whether there is nothing to resume from."""
+        return self._whole_rows_end == 0
+
+    def earlier(self) -> Iterator[dict[str, Any]]:
+        """The whole rows of an earlier run, in order.
+
+        Raises:
+            DataError: the file holds something other than results.
+        """
+        left, number = self._whole_rows_end, 0
+        with open(self._path, "rb") as file:
+            while left:
+                raw = file.readline()
+                left -= len(raw)
+                number += 1
+                yield self._result(number, raw)
+
+    def start(self) -> None:
+        """Makes ready to append: drops a last row that was cut short."""
+        os.ftruncate(self._descriptor, self._whole_rows_end)
+
+    def append(self, result: ScoreResult, row_id: str | int) -> None:
+        """Writes one row, whole, under the id that the input row has.
+
+        Raises:
+            DataError: it can't be written (a full disk).
+        """
+        data = (json.dumps({**result.row(), "id": row_id}) + "\n").encode("ascii")
+        try:
+            while data:
+                data = data[os.write(self._descriptor, data) :]
+        except OSError as error:
+            raise DataError(
+                f"{self._path}: can't be written: {error.strerror}", "make room; the same command resumes"
+            ) from error
+
+    def close(self) -> None:
+        """Makes sure that the rows are on the disk."""
+        os.fsync(self._descriptor)
+        os.close(self._descriptor)
+
+    def _lock(self) -> None:
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise DataError(
+                f"{self._path}: another klear score is writing it", "wait for it, or choose another --out"
+            ) from error
+        except OSError:
+            return  # a file system without locks: then nothing tells two writers apart
+
+    def _end_of_last_line(self) -> int:
+        end = os.fstat(self._descriptor).st_size
+        while end > 0:
+            start = max(0, end - _CHUNK_BYTES)
+            newline = os.pread(self._descriptor, end - start, start).rfind(b"\n")
+            if newline >= 0:
+                return start + newline + 1
+            end = start
+        return 0
+
+    def _result(self, number: int, raw: bytes) -> dict[str, Any]:
+        try:
+            row = json.loads(raw)
+        except (ValueError, RecursionError):
+            raise self._not_ours(f"line {number}") from None
+        if not isinstance(row, dict) or not {"id", "acc", "status", "verdicts"} <= row.keys():
+            raise self._not_ours(f"line {number}")
+        return row
+
+    def _not_ours(self, place: str) -> DataError:
+        return DataError(
+            f"{self._path}, {place}: not a row that klear score wrote, so there is nothing to resume from",
+            "choose another --out, or move the file away",
+        )
+
+
+def check_same_config(out: Path, config: dict[str, Any], fresh: bool) -> None:
+    """Notes the configuration in OUT.resume for a fresh run, and compares it for a resumed one.
+
+    Args:
+        config: the reward configuration as JSON values.
+
+    Raises:
+        DataError: the earlier run had another configuration; names the keys.
+    """
+    note = out.with_name(out.name + ".resume")
+    if fresh:
+        # Whole or not at all, so that an end in between leaves no note that can't be read.
+        draft = note.with_name(note.name + ".new")
+        draft.write_text(json.dumps(config))
+        draft.replace(note)
+    elif note.exists():
+        changed = _changed_keys(_read_note(note), config, "reward")
+        if changed:
+            raise DataError(
+                f"{out}: was begun with other values of {', '.join(changed)}",
+                "resume with the same options, choose another --out, or pass --overwrite to start anew",
+            )
+
+
+def _read_note(note: Path) -> Any:
+    try:
+        return json.loads(note.read_bytes())
+    except ValueError as error:
+        raise DataError(
+            f"{note}: not the note of a configuration: {error}", "pass --overwrite to start anew, or remove it"
+        ) from error
+
+
+def _changed_keys(theirs: Any, mine: Any, where: str) -> list[str]:
+    if theirs == mine:
+        return []
+    if not isinstance(theirs, dict) or not isinstance(mine, dict):
+        return [where]
+    keys = dict.fromkeys([*mine, *theirs])
+    return [name for key in keys for name in _changed_keys(theirs.get(key), mine.get(key), f"{where}.{key}")]

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who scores the rows of `klear score`: threads of this process, or for many jobs processes of their own.
+
+Most of a row's time is the program's, in a process of the judge. What is left in this one, about a tenth for a test
+each in a fork of its own and a quarter for a solution in one, would be the limit from a handful of jobs on, since
+Python's threads share one processor.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import multiprocessing.util
+import os
+import signal
+import threading
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from types import TracebackType
+
+from klear_verl.errors import EnvironmentProblem
+from klear_verl.reward.config import RewardConfig
+from klear_verl.reward.result import ScoreRequest, ScoreResult
+from klear_verl.reward.scorer import Scorer
+
+MAX_THREADS = 4
+
+
+class ScoreWorkers:
+    """Scores rows, `jobs` at once. A context manager: leaving it ends what was started."""
+
+    def __init__(self, config: RewardConfig, jobs: int):
+        # A judge on a cluster does its work elsewhere.
+        self._threaded = jobs <= MAX_THREADS or config.judge_pool.mode == "ray"
+        self._scorer = Scorer(_with_jobs(config, jobs if self._threaded else 1))
+        self._executor: Executor = (
+            ThreadPoolExecutor(jobs, thread_name_prefix="klear-score")
+            if self._threaded
+            else ProcessPoolExecutor(
+                jobs, multiprocessing.get_context("spawn"), _start_worker, (_with_jobs(config, 1),)
+            )
+        )
+
+    def submit(self, request: ScoreRequest) -> Future[ScoreResult]:
+        """Scores a row when its turn comes. Read the result with `result`."""
+        return self._executor.submit(self._scorer.score if self._threaded else _score, request)
+
+    def result(self, future: Future[ScoreResult]) -> ScoreResult:
+        """Waits for a row.
+
+        Raises:
+            DataError: the row can't be scored.
+            EnvironmentProblem: nothing can be scored on this machine.
+        """
+        try:
+            return future.result()
+        except BrokenProcessPool as error:
+            raise EnvironmentProblem(
+                "a scoring process was killed, perhaps for want of memory", "the same command resumes; lower --jobs"
+            ) from error
+
+    def check(self, request: ScoreRequest) -> None:
+        """As `Scorer.check`."""
+        self._scorer.check(request)
+
+    def __enter__(self) -> ScoreWorkers:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._executor.shutdown(cancel_futures=True)
+        self._scorer.close()
+
+
+def _with_jobs(config: RewardConfig, jobs: int) -> RewardConfig:
+    return config.model_copy(
+        update={
+            "math": config.math.model_copy(update={"workers": jobs}),
+            "judge": config.judge.model_copy(update={"slots": jobs}),
+        }
+    )
+
+
+_worker: list[Scorer] = []
+"""The scorer of a worker process."""
+
+
+def _start_worker(config: RewardConfig) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends its workers
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    scorer = Scorer(config)
+    _worker.append(scorer)
+    multiprocessing.util.Finalize(None, scorer.close, exitpriority=1)
+
+
+def _end_with_parent() -> None:
+    # A worker waits for work on a pipe whose other end its fellows hold too: it would outlive a parent that is killed.
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
+
+
+def _score(request: ScoreRequest) -> ScoreResult:
+    return _worker[0].score(request)
