@@ -38,7 +38,7 @@ DENIED = (  # noqa: SIM905
     "open_tree_attr mount_setattr mknod mknodat init_module finit_module delete_module kexec_load kexec_file_load "
     "reboot swapon swapoff settimeofday clock_settime clock_adjtime adjtimex sethostname setdomainname syslog acct "
     "quotactl quotactl_fd iopl ioperm modify_ldt open_by_handle_at name_to_handle_at personality vhangup "
-    "lookup_dcookie nfsservctl sched_setscheduler sched_setattr sched_setparam setpriority ioprio_set "
+    "sync syncfs lookup_dcookie nfsservctl sched_setscheduler sched_setattr sched_setparam setpriority ioprio_set "
     # The life of other processes.
     "kill tkill tgkill rt_sigqueueinfo rt_tgsigqueueinfo pidfd_open pidfd_send_signal setsid setpgid sched_setaffinity "
     "seccomp fork vfork "
@@ -52,7 +52,9 @@ _DENIED_FCNTL = {
     "F_SETOWN": 8, "F_SETSIG": 10, "F_SETOWN_EX": 15, "F_SETLEASE": 1024, "F_NOTIFY": 1026,
     "F_GETLK": 5, "F_SETLK": 6, "F_SETLKW": 7, "F_OFD_GETLK": 36, "F_OFD_SETLK": 37, "F_OFD_SETLKW": 38,
 }  # fmt: skip
-_DENIED_IOCTL = {"FIOSETOWN": 0x8901, "SIOCSPGRP": 0x8902}
+_DENIED_IOCTL_TYPES = (0x58, 0x66, 0x76, 0x89, 0x94)
+"""Attributes of files (FS_IOC_SETFLAGS and its like of several file systems), and sockets (FIOSETOWN)."""
+_TIOCSTI = 0x5412
 
 
 def compiled() -> tuple[bytes, ...]:
@@ -82,8 +84,9 @@ def _compile(names: Iterable[str], new_processes: Literal["ask", "allow", "refus
     if names:
         for command in _DENIED_FCNTL.values():
             rules.add_rule(refuse, "fcntl", pyseccomp.Arg(1, pyseccomp.MASKED_EQ, _LOW_WORD, command))
-        for command in _DENIED_IOCTL.values():
-            rules.add_rule(refuse, "ioctl", pyseccomp.Arg(1, pyseccomp.MASKED_EQ, _LOW_WORD, command))
+        for kind in _DENIED_IOCTL_TYPES:
+            rules.add_rule(refuse, "ioctl", pyseccomp.Arg(1, pyseccomp.MASKED_EQ, 0xFF00, kind << 8))
+        rules.add_rule(refuse, "ioctl", pyseccomp.Arg(1, pyseccomp.MASKED_EQ, _LOW_WORD, _TIOCSTI))
         # A pair of datagram sockets can send to any address; a pair of streams, which asyncio needs, leads nowhere.
         for kind in set(range(_SOCKET_TYPE + 1)) - {_STREAM}:
             rules.add_rule(refuse, "socketpair", pyseccomp.Arg(1, pyseccomp.MASKED_EQ, _SOCKET_TYPE, kind))

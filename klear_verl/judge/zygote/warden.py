@@ -151,9 +151,10 @@ def _run(session: Channel, run: bytes, fds: list[int], child: _Child) -> None:
     pid = linux.fork()
     if pid == 0:
         child.main(session, run, fds, tests=False)
-    os.closerange(3, 3 + len(fds))
+    # Straight to sleep: what this process writes to while the child lives is copied too.
     ended = _wait(session, pid, started, child.may_fork)
     session.send(ended)
+    os.closerange(3, 3 + len(fds))
 
 
 def _run_beside_tester(session: Channel, fds: list[int], child: _Child) -> None:
