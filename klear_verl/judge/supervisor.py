@@ -127,13 +127,12 @@ class Zygote:
             return self._control
         self._end()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        # The zygote mounts its root over this folder, in a namespace of its own, and leaves it.
-        with theirs, tempfile.TemporaryFile() as errors, tempfile.TemporaryDirectory(prefix="judge-") as folder:
+        with theirs, tempfile.TemporaryFile() as errors:
             self._process = subprocess.Popen(
                 # Not -I: it would ignore PYTHONHASHSEED; -P, -s and the environment below give the same isolation.
                 [sys.executable, "-P", "-s", "-S", "-B", str(_ZYGOTE / "__main__.py"), str(theirs.fileno())],
                 env=ENVIRONMENT,
-                cwd=folder,
+                cwd="/",
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=errors,
@@ -163,7 +162,7 @@ class Zygote:
         return ours
 
     def close(self) -> None:
-        """Ends the zygote and all that it runs, and removes its folder."""
+        """Ends the zygote and all that it runs."""
         with self._lock:
             self._end()
 

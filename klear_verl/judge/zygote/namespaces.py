@@ -15,6 +15,8 @@ from typing import NoReturn
 from klear_verl.judge.zygote import linux
 
 _ALWAYS = linux.CLONE_NEWNS | linux.CLONE_NEWNET | linux.CLONE_NEWIPC | linux.CLONE_NEWUTS | linux.CLONE_NEWPID
+# A folder that every machine has and no program needs: the new root is mounted over it, in a namespace of our own.
+_UNNEEDED = "/sys"
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom")
 # MS_NOSUID, NODEV, NOEXEC, NOATIME and NODIRATIME have the same numbers in statvfs(3); a user namespace may not clear
 # them.
@@ -91,7 +93,7 @@ def _stand_by(pid: int) -> NoReturn:
 
 def _new_root(readable: list[str]) -> None:
     """Makes a file system of `readable`, a few devices and /proc, and moves into it."""
-    root = os.getcwd()
+    root = _UNNEEDED
     linux.mount("none", "/", None, linux.MS_REC | linux.MS_PRIVATE)
     linux.mount("tmpfs", root, "tmpfs", linux.MS_NOSUID | linux.MS_NODEV, "size=1m,mode=755")
     for path in sorted(readable):

@@ -43,7 +43,6 @@ def main(fd: int) -> None:
     spaces = Spaces()
     if setup["namespaces"]:
         spaces.enter(setup["readable"])
-    os.chdir("/")
     sys.path.extend(setup["site"])
     for name in setup["preload"]:
         importlib.import_module(name)
