@@ -121,6 +121,40 @@ def scoring(stage: Stage) -> Chart | None:
     return chart(stage, "Malformed, ungraded and lost responses", text, panels)
 
 
+def judging(stage: Stage) -> Chart | None:
+    """What the judge saw of the programs, and how long they took it."""
+    verdicts = {
+        "wrong answer": ("wa", PALETTE[0]),
+        "time limit": ("tle", PALETTE[1]),
+        "runtime error": ("re", PALETTE[2]),
+        "compile error": ("ce", PALETTE[3]),
+        "memory limit": ("mle", PALETTE[4]),
+        "output limit": ("ole", PALETTE[5]),
+    }
+    seconds = (
+        Line("waiting, 95 %", ("klear/judge/queue_s/p95",), colour=PALETTE[6]),
+        Line("running, 95 %", ("klear/judge/exec_s/p95",), colour=PALETTE[7]),
+    )
+    faults = (
+        Line("repeated", ("klear/judge/retries",), colour=PALETTE[4]),
+        Line("not judged", ("klear/judge/ie",), colour=ALARM),
+    )
+    panels = [
+        Panel(
+            "failed tests (%)",
+            tuple(percent(words, f"klear/judge/verdict/{name}", colour) for words, (name, colour) in verdicts.items()),
+            from_zero=True,
+        ),
+        Panel("time (s)", seconds, from_zero=True),
+        Panel("runs per step", faults, from_zero=True, smoothed=False),
+    ]
+    text = (
+        "Why tests failed, as a share of all tests; how long 95 % of the programs waited and ran at most; runs that "
+        "were repeated, and programs that could not be judged, both through faults of the machinery."
+    )
+    return chart(stage, "The judge", text, panels)
+
+
 def sft_loss(stage: Stage) -> Chart | None:
     """Loss of SFT, with learning rate and gradient norm."""
     loss = (Line("training", ("train/loss",)), Line("validation", ("val/loss",)))
@@ -185,4 +219,15 @@ def step_time(stage: Stage) -> Chart | None:
 
 
 SFT_CHARTS = (sft_loss,)
-RL_CHARTS = (reward, correctness, validation, scoring, clip_regions, lengths, policy, step_time, clipped_entropy)
+RL_CHARTS = (
+    reward,
+    correctness,
+    validation,
+    scoring,
+    judging,
+    clip_regions,
+    lengths,
+    policy,
+    step_time,
+    clipped_entropy,
+)

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from klear_verl.errors import DataError
 from klear_verl.judge.formats import content_id, problem_from_ground_truth
@@ -20,14 +20,18 @@ from klear_verl.reward.result import ScoreRequest, ScoreResult
 from klear_verl.reward.shaping import shape_pass_rate
 from klear_verl.reward.think import parse_think, text_after_think
 
+if TYPE_CHECKING:
+    from klear_verl.reward.ray_judge.client import RayJudge
+
 
 class CodeScorer:
     """Scores programs; thread-safe. Starting it starts the judge, which refuses to where a required isolation layer
     is missing."""
 
-    def __init__(self, config: RewardConfig):
+    def __init__(self, config: RewardConfig, in_cluster: bool = False):
+        """`in_cluster`: whether this is a worker of a Ray cluster, for `judge_pool.mode=auto`."""
         self._config = config
-        self._judge = Judge(config.judge)
+        self._judge = start_judge(config, in_cluster)
 
     def score(self, request: ScoreRequest) -> ScoreResult:
         """Scores one response; the caller's thread waits for the judge.
@@ -83,6 +87,7 @@ class CodeScorer:
             status="malformed",
             task_score=rewards.wrong,
             detail=fault,
+            is_code=True,
         )
 
     def _result(self, request: ScoreRequest, judgement: Judgement, fault: str) -> ScoreResult:
@@ -97,6 +102,10 @@ class CodeScorer:
             layers=judgement.layers,
             cpu_s=judgement.usage.cpu_s,
             wall_s=judgement.usage.wall_s,
+            is_code=True,
+            queue_s=judgement.usage.queue_s,
+            retries=judgement.retries,
+            untested=judgement.untested,
         )
         if judgement.pass_rate is None:
             return base
@@ -105,6 +114,19 @@ class CodeScorer:
         if fault:
             return replace(graded, score=self._config.code.malformed_value, acc=False, status="malformed", detail=fault)
         return replace(graded, score=task_score, acc=judgement.acc, status="graded")
+
+
+def start_judge(config: RewardConfig, in_cluster: bool) -> Judge | RayJudge:
+    """The judge of `judge_pool.mode`: in this process, or on the Ray cluster.
+
+    Raises:
+        EnvironmentProblem: it can't work here.
+    """
+    if config.judge_pool.mode == "local" or (config.judge_pool.mode == "auto" and not in_cluster):
+        return Judge(config.judge)
+    from klear_verl.reward.ray_judge.client import RayJudge  # only here: scoring without a cluster needs no Ray
+
+    return RayJudge(config.judge, config.judge_pool)
 
 
 def problem_of(request: ScoreRequest) -> Problem:

@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 
 from klear_verl.errors import DataError
 from klear_verl.judge.config import JudgeConfig
+from klear_verl.reward.ray_judge.config import JudgePoolConfig
 from klear_verl.reward.shaping import CodeShape, shape_pass_rate
 from klear_verl.strict import StrictModel, parse_config
 
@@ -104,6 +105,7 @@ class RewardConfig(StrictModel):
     code: CodeReward = CodeReward()
     data_sources: dict[str, Task] = Field(default_factory=dict)
     judge: JudgeConfig = JudgeConfig()
+    judge_pool: JudgePoolConfig = JudgePoolConfig()
     on_ungraded: Literal["auto", "mask", "fail"] = "auto"
     allow_inversion: bool = Field(
         default=False, description="allow a malformed response to score more than a wrong one"

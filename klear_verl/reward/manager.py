@@ -3,15 +3,8 @@
 (`verl/experimental/reward_loop`).
 
 Importing this module registers it. Each reward-loop worker (a Ray actor) has one manager, hence one scorer with its
-own graders and judge. Every sample's reward_extra_info has the same keys, all floats, because verl stacks them into
-arrays and averages them:
-
-    acc           1 if the answer is entirely correct, else 0 (also 0 when ungraded: read it beside `ungraded`)
-    pass_rate     share of tests passed; `acc` for math, 0 when ungraded
-    task_score    the score before any format penalty: what group filters should use
-    malformed     1 if the response lacks the think tags or an answer
-    ungraded      1 if our machinery failed, so that the reward is a placeholder: leave the sample out
-    overlong      1 if the response was cut off by the length limit
+own math graders; programs go to judge actors that all workers share (`ray_judge/`). `extra_info.py` lists what every
+sample carries besides its score.
 
 An ungraded sample has no reward, but verl wants a number, and gets 0 with `ungraded` = 1. The klear trainers mask
 such samples out. Any other trainer would learn from the placeholder, so there (`on_ungraded` "auto") the manager
@@ -23,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import ray
 from omegaconf import DictConfig, OmegaConf
 from verl import DataProto
 from verl.experimental.reward_loop.reward_manager import register
@@ -31,11 +25,9 @@ from verl.experimental.reward_loop.reward_manager.base import RewardManagerBase
 from klear_verl.errors import ConfigError, DataError, EnvironmentProblem
 from klear_verl.reward.config import WHERE, reward_config
 from klear_verl.reward.decoding import ResponseDecoder
-from klear_verl.reward.result import ScoreRequest, ScoreResult
+from klear_verl.reward.extra_info import UNGRADED_PLACEHOLDER, extra_info
+from klear_verl.reward.result import ScoreRequest
 from klear_verl.reward.scorer import Scorer
-
-UNGRADED_PLACEHOLDER = 0.0
-EXTRA_INFO_KEYS = ("acc", "pass_rate", "task_score", "malformed", "ungraded", "overlong")
 
 
 @register("klear")
@@ -62,7 +54,7 @@ class KlearRewardManager(RewardManagerBase):
                 "reward.custom_reward_function.path is set, but the reward manager 'klear' never calls it",
                 "unset it, or choose reward.reward_manager.name=naive",
             )
-        self.scorer = Scorer(reward_config(klear_reward_node(config)))
+        self.scorer = Scorer(reward_config(klear_reward_node(config)), in_cluster=ray.is_initialized())
         self._decoder = ResponseDecoder(tokenizer)
         self._max_response_length = int(config.actor_rollout_ref.rollout.response_length)
         self._fail_on_ungraded = _fails_on_ungraded(config, self.scorer.config.on_ungraded)
@@ -71,7 +63,7 @@ class KlearRewardManager(RewardManagerBase):
         """Scores the last sequence of `data`.
 
         Returns:
-            {"reward_score": float, "reward_extra_info": the floats of the module docstring}
+            {"reward_score": float, "reward_extra_info": the floats of `extra_info.py`}
 
         Raises:
             DataError: an unknown data_source or an unreadable ground truth; names the row.
@@ -124,19 +116,6 @@ def row_request(row: Mapping[str, Any], response: str) -> ScoreRequest:
         ground_truth=reward_model["ground_truth"],
         extra_info=extra,
     )
-
-
-def extra_info(result: ScoreResult, overlong: bool) -> dict[str, float]:
-    """The reward_extra_info of a result: the same keys for every sample, all finite floats."""
-    acc = float(bool(result.acc))
-    return {
-        "acc": acc,
-        "pass_rate": acc if result.pass_rate is None else result.pass_rate,
-        "task_score": UNGRADED_PLACEHOLDER if result.task_score is None else result.task_score,
-        "malformed": float(result.status == "malformed"),
-        "ungraded": float(result.status == "ungraded"),
-        "overlong": float(overlong),
-    }
 
 
 def _fails_on_ungraded(config: DictConfig, on_ungraded: str) -> bool:

@@ -29,7 +29,9 @@ class ScoreResult:
 
     `score` is the shaped reward that training uses; `acc` says the answer is entirely correct; `pass_rate` is the
     share of tests passed (None for math); `task_score` is the score before any format penalty. For `status ==
-    "ungraded"`, `score` and `acc` are None.
+    "ungraded"`, `score` and `acc` are None. From `verdicts` on, the fields are the judge's (`cpu_s` and `wall_s` also
+    the math grader's): `queue_s` is how long a program waited for its turn, `retries` counts runs repeated after a
+    failure of ours, `untested` tests that were not run and count as failed.
     """
 
     id: str
@@ -43,6 +45,10 @@ class ScoreResult:
     layers: tuple[str, ...] = ()
     cpu_s: float = 0.0
     wall_s: float = 0.0
+    is_code: bool = False
+    queue_s: float = 0.0
+    retries: int = 0
+    untested: int = 0
 
     def row(self) -> dict[str, Any]:
         """The output row of `klear score` (docs/commands/score.md)."""

@@ -2,7 +2,8 @@
 """The scorer: one response in, its score out, by the task of its data_source.
 
 Training (`manager.py`), `klear score` and evaluation all score through this class, so that they agree. It imports
-neither verl nor ray nor torch. Math graders and the judge are started when the first row needs them.
+neither verl nor torch, and Ray only to judge on a cluster. Math graders and the judge are started when the first row
+needs them.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+from klear_verl.errors import EnvironmentProblem
 from klear_verl.reward.config import RewardConfig
 from klear_verl.reward.math_scorer import MathScorer, reference_answer
 from klear_verl.reward.result import ScoreRequest, ScoreResult
@@ -27,11 +29,14 @@ _QUEUED_PER_JOB = 4
 class Scorer:
     """Scores responses; thread-safe, and usable from one event loop. Close it, or use it as a context manager."""
 
-    def __init__(self, config: RewardConfig):
+    def __init__(self, config: RewardConfig, in_cluster: bool = False):
+        """`in_cluster`: whether this is a worker of a Ray cluster, for `judge_pool.mode=auto`."""
         self.config = config
+        self._in_cluster = in_cluster
         self._lock = threading.Lock()
         self._math: MathScorer | None = None
         self._code: CodeScorer | None = None
+        self._no_judge: EnvironmentProblem | None = None
         self._threads = ThreadPoolExecutor(config.math.workers, thread_name_prefix="klear-math")
 
     def score(self, request: ScoreRequest) -> ScoreResult:
@@ -112,6 +117,11 @@ class Scorer:
         from klear_verl.reward.code_scorer import CodeScorer
 
         with self._lock:
-            if self._code is None:
-                self._code = CodeScorer(self.config)
+            if self._no_judge is not None:  # a judge that can't start says so after a while: once is enough
+                raise self._no_judge
+            try:
+                self._code = self._code or CodeScorer(self.config, self._in_cluster)
+            except EnvironmentProblem as problem:
+                self._no_judge = problem
+                raise
             return self._code

@@ -19,10 +19,11 @@ from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 from verl.workers.utils.padding import response_to_nested
 
 from klear_verl.errors import KlearError
+from klear_verl.reward.extra_info import JUDGE_KEYS
 from klear_verl.strict import parse_config
 from klear_verl.trainer.config import KlearConfig
 from klear_verl.trainer.progress import announce
-from klear_verl.trainer.reward_metrics import impute_ungraded, reward_metrics
+from klear_verl.trainer.reward_metrics import impute_ungraded, judge_metrics, reward_metrics
 
 
 class LostRollouts(KlearError):
@@ -86,7 +87,8 @@ class KlearSyncTrainer(PPOTrainerSync):
             fields.get("reward_extra_info", {}) if isinstance(fields, dict) else {}
             for fields in data.pop("extra_fields").tolist()
         ]
-        metrics.update(reward_metrics([info for info, keep in zip(infos, live, strict=True) if keep]))
+        scored = [info for info, keep in zip(infos, live, strict=True) if keep]
+        metrics.update(reward_metrics(scored) | judge_metrics(scored))
         ungraded = torch.tensor([bool(info.get("ungraded", 0.0)) for info in infos])
         if ungraded.any():
             scores = data["rm_scores"]
@@ -97,6 +99,14 @@ class KlearSyncTrainer(PPOTrainerSync):
             batch = tq.kv_batch_put(keys=batch.keys, partition_id=batch.partition_id, fields=fields)
         batch = super()._compute_advantage(batch, metrics)
         return self._zero_advantages(batch, ungraded) if ungraded.any() else batch
+
+    def _val_metrics_update(
+        self, data_sources: Any, sample_uids: Any, infos: dict[str, list[Any]], *rest: Any, **more: Any
+    ) -> dict[str, float]:
+        """Keeps the judge's figures out of verl's validation statistics, whose bootstrap costs 25 ms per key and prompt
+        and says nothing about them."""
+        scores = {key: values for key, values in infos.items() if key not in JUDGE_KEYS}
+        return super()._val_metrics_update(data_sources, sample_uids, scores, *rest, **more)
 
     def _zero_advantages(self, batch: Any, rows: torch.Tensor) -> Any:
         """Sets the advantages of `rows`, a mask of shape (batch_size,), to exactly 0 (they are, but for rounding)."""

@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the trainer does with the reward manager's extra fields: the step's counts, and the handling of responses that
-could not be graded."""
+"""What the trainer does with the reward manager's extra fields: the step's counts, what the judge did, and the handling
+of responses that could not be graded."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
+
+from klear_verl.reward.extra_info import VERDICT_KEYS
 
 COUNTS = ("ungraded", "malformed")
 SHARES = ("overlong",)
@@ -28,6 +31,34 @@ def reward_metrics(infos: Sequence[Mapping[str, Any]]) -> dict[str, float]:
         if values:
             metrics[f"klear/{name}"] = sum(values) / len(values)
     return metrics
+
+
+def judge_metrics(infos: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Metrics of one step's programs, `klear/judge/…`; none where no response was a code row's.
+
+    `pass_rate`, `cpu_s` and `verdict/…` (shares of tests) are means over the programs that were judged, so that a math
+    row or a response without a program does not enter; `queue_s` and `exec_s` are percentiles over the programs that
+    ran. `ie` counts programs that the judge failed on in the end, `retries` the runs it repeated, `untested` the tests
+    it did not run. `layers` is the least number of isolation layers of any run.
+    """
+    code = [info for info in infos if info.get("is_code", 0.0)]
+    if not code:
+        return {}
+    metrics = {name: sum(info[f"judge_{name}"] for info in code) for name in ("ie", "retries", "untested")}
+    ran = [info for info in code if info["judge_layers"]]
+    if ran:
+        metrics["layers"] = min(info["judge_layers"] for info in ran)
+    for name in ("queue_s", "exec_s") if ran else ():
+        seconds = np.array([info[f"judge_{name}"] for info in ran])
+        metrics |= {f"{name}/p{share}": float(np.percentile(seconds, share)) for share in (50, 95)}
+        metrics[f"{name}/max"] = float(seconds.max())
+    judged = [info for info in ran if not info["judge_ie"]]
+    if judged:
+        metrics["pass_rate"] = sum(info["pass_rate"] for info in judged) / len(judged)
+        metrics["cpu_s"] = sum(info["judge_cpu_s"] for info in judged) / len(judged)
+    for key in VERDICT_KEYS if judged else ():
+        metrics[key.replace("_", "/")] = sum(info[key] for info in judged) / len(judged)
+    return {f"klear/judge/{name}": float(value) for name, value in metrics.items()}
 
 
 def impute_ungraded(scores: torch.Tensor, uids: Sequence[str], ungraded: torch.Tensor) -> torch.Tensor:

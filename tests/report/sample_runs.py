@@ -97,6 +97,9 @@ def rl_run(
             "training/global_step": step,
         }
         data["klear/pass_rate"] = passed if code else right
+        if code:
+            data |= {"klear/judge/verdict/ac": passed, "klear/judge/verdict/wa": 1 - passed}
+            data |= {"klear/judge/queue_s/p95": 0.4, "klear/judge/exec_s/p95": 0.2, "klear/judge/retries": 0}
         if step % 10 == 0:
             data["timing_s/testing"] = 1.1
             data["val-core/klear_quickstart_math/acc/mean@4"] = right

@@ -102,6 +102,10 @@ def test_both_rl_stages_have_the_picture(whole, title):
     assert {f"Math RL: {title}".lower(), f"Code RL: {title}".lower()} <= {label.lower() for label in whole.labels}
 
 
+def test_the_judge_has_a_picture_where_programs_were_judged_and_nowhere_else(whole):
+    assert [label for label in whole.labels if label.endswith("The judge")] == ["Code RL: The judge"]
+
+
 def test_every_picture_has_one_reading_sentence(whole):
     assert whole.tags.count("figcaption") == whole.tags.count("figure") == whole.tags.count("svg") > 15
 

@@ -17,7 +17,8 @@ from verl.experimental.reward_loop.reward_manager import get_reward_manager_cls 
 from verl.trainer.ppo.reward import load_reward_manager  # noqa: E402
 
 from klear_verl.errors import ConfigError, DataError, EnvironmentProblem  # noqa: E402
-from klear_verl.reward.manager import EXTRA_INFO_KEYS, KlearRewardManager  # noqa: E402
+from klear_verl.reward.extra_info import EXTRA_INFO_KEYS, JUDGE_KEYS  # noqa: E402
+from klear_verl.reward.manager import KlearRewardManager  # noqa: E402
 
 LIMIT = 64
 
@@ -107,6 +108,7 @@ def test_correct_answer_through_the_reward_loop(manager):
         "malformed": 0.0,
         "ungraded": 0.0,
         "overlong": 0.0,
+        **dict.fromkeys(JUDGE_KEYS, 0.0),
     }
 
 

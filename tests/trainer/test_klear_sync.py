@@ -7,6 +7,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from klear_verl.errors import ConfigError
+from klear_verl.reward.extra_info import JUDGE_KEYS
 from klear_verl.trainer.config import KlearConfig
 from klear_verl.trainer.klear_sync import KlearSyncTrainer, LostRollouts
 
@@ -70,6 +71,13 @@ def test_as_many_losses_as_allowed_go_on_and_are_counted(trainer, balanced):
     assert (balanced, metrics["klear/lost_rollouts"]) == ([30], 2.0)
     with pytest.raises(LostRollouts):
         trainer._balance_batch(batch_of(29), {})
+
+
+def test_the_judges_figures_stay_out_of_verls_validation_statistics(trainer):
+    infos = {"reward": [1.0, 0.0], "acc": [1.0, 0.0], **{key: [0.5, 0.5] for key in JUDGE_KEYS}}
+    metrics = trainer._val_metrics_update(["code", "code"], ["a", "a"], infos, [], expected_acc_counts=None)
+    assert metrics["val-core/code/acc/mean@2"] == 0.5
+    assert not [name for name in metrics for key in JUDGE_KEYS if key in name]
 
 
 def test_a_mistyped_key_of_ours_is_refused_before_anything_starts():

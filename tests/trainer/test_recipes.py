@@ -6,7 +6,9 @@ from omegaconf import OmegaConf
 
 from klear_verl.cpu import environment
 from klear_verl.errors import ConfigError
+from klear_verl.reward.config import RewardConfig
 from klear_verl.trainer import recipes
+from klear_verl.trainer.config import KlearConfig
 from klear_verl.trainer.recipes import compose, find_recipe, recipe_names, recipes_root, verl_config_dir
 
 
@@ -74,6 +76,12 @@ def test_the_base_recipe_has_the_papers_values(on_cpu):
     assert (config.actor_rollout_ref.rollout.n, config.actor_rollout_ref.rollout.temperature) == (8, 1.0)
     assert (config.trainer.v1.trainer_mode, config.reward.reward_manager.name) == ("klear_sync", "klear")
     assert config.data.truncation == "error"
+
+
+def test_the_base_recipe_spells_out_the_defaults_of_our_own_schemas(on_cpu):
+    config = compose("rl", kind="rl")
+    assert OmegaConf.to_container(config.klear) == KlearConfig().model_dump(mode="json")
+    assert OmegaConf.to_container(config.reward.reward_kwargs.klear) == RewardConfig().model_dump(mode="json")
 
 
 def test_the_sft_base_has_the_papers_schedule(on_cpu):

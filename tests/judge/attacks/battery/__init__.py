@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The battery: dishonest and destructive programs, by the class of the threat model that they belong to."""
+
+from __future__ import annotations
+
+from battery import (
+    assert_cheats,
+    bombs,
+    clocks,
+    depth,
+    dodging,
+    files,
+    forging,
+    kernel,
+    killing,
+    leaving,
+    limits,
+    lying_values,
+    native,
+    network,
+    output,
+    patching,
+    private,
+    proc,
+    programs,
+    pytest_cheats,
+    reading,
+    reading_tests,
+    sources,
+    state,
+    survivors,
+)
+from battery.attack import Attack
+
+ATTACKS: dict[str, tuple[Attack, ...]] = {
+    "reading expected outputs": reading.ATTACKS + reading_tests.ATTACKS,
+    "leaving early": leaving.ATTACKS,
+    "forged messages": forging.ATTACKS,
+    "lying values": lying_values.ATTACKS,
+    "patched interpreter": patching.ATTACKS,
+    "shared state": state.ATTACKS,
+    "bombs": bombs.ATTACKS,
+    "surviving": survivors.ATTACKS,
+    "killing others": killing.ATTACKS,
+    "time": clocks.ATTACKS,
+    "network": network.ATTACKS,
+    "private data": private.ATTACKS,
+    "other programs": programs.ATTACKS,
+    "kernel interfaces": kernel.ATTACKS,
+    "native code": native.ATTACKS,
+    "descriptors and /proc": proc.ATTACKS,
+    "limits": limits.ATTACKS,
+    "files": files.ATTACKS,
+    "odd output": output.ATTACKS,
+    "odd sources": sources.ATTACKS,
+    "stack overflow": depth.ATTACKS,
+    "dodging as internal error": dodging.ATTACKS,
+    "cheats of asserts": assert_cheats.ATTACKS,
+    "cheats of pytest": pytest_cheats.ATTACKS,
+}

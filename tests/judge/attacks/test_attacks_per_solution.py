@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The battery at granularity "solution": nothing is accepted or taken for our failure, nothing outside is touched, and
+nothing is left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from arena import Arena, arena_at
+from battery.attack import Attack
+from trial import attacks
+
+
+@pytest.fixture(scope="module")
+def arena() -> Iterator[Arena]:
+    with arena_at("solution") as shared:
+        yield shared
+
+
+@pytest.mark.parametrize("attack", [attack for _, attack in attacks()], ids=lambda attack: attack.name)
+def test_attack_fails_and_the_judge_still_works(arena: Arena, attack: Attack) -> None:
+    assert arena.flaws(attack) == ()

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A solution is judged as ever while a hostile one runs beside it, and hears nothing from it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+from battery.neighbours import NEIGHBOURS, Neighbours
+from trial import SHORT
+
+from klear_verl.judge.config import JudgeConfig
+from klear_verl.judge.judge import Judge
+from klear_verl.judge.problem import Problem, StdioTest
+
+_LOUD = Problem(id="loud", tests=(StdioTest(input="", output="42"),))
+_QUIET = Problem(id="quiet", tests=(StdioTest(input="", output="ok"),) * 3)
+
+
+@pytest.fixture(scope="module")
+def two_slots() -> Iterator[Judge]:
+    with Judge(JudgeConfig(slots=2, limits=SHORT)) as judge:
+        yield judge
+
+
+@pytest.mark.parametrize("pair", NEIGHBOURS, ids=lambda pair: pair.name)
+def test_honest_program_beside_a_hostile_one_is_accepted(two_slots: Judge, pair: Neighbours) -> None:
+    ended = threading.Event()
+    verdicts: list[str] = []
+
+    def be_loud() -> None:
+        while not ended.is_set():
+            verdicts.extend(two_slots.run(_LOUD, pair.loud).verdicts)
+
+    thread = threading.Thread(target=be_loud)
+    thread.start()
+    try:
+        judgements = [two_slots.run(_QUIET, pair.quiet) for _ in range(2)]
+    finally:
+        ended.set()
+        thread.join()
+    assert [judgement.verdicts for judgement in judgements] == [("AC",) * 3] * 2, judgements
+    assert not {"AC", "IE"} & set(verdicts)

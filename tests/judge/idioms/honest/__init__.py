@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Honest programs: every one is accepted, at both granularities."""
+
+from __future__ import annotations
+
+from honest import calling, language, packages, reading, runtime, testing, writing
+from honest.idiom import Idiom
+
+IDIOMS: dict[str, tuple[Idiom, ...]] = {
+    "reading": reading.IDIOMS,
+    "writing": writing.IDIOMS,
+    "interpreter": runtime.IDIOMS,
+    "language": language.IDIOMS,
+    "packages": packages.IDIOMS,
+    "calls": calling.IDIOMS,
+    "asserts and pytest": testing.IDIOMS,
+}
