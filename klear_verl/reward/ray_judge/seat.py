@@ -132,12 +132,13 @@ class Seat:
         # What we have sent since may not be in the load: then the others' part is underrated, until the next reply.
         self._of_others = max(0, reply.load - len(self.runs) + len(reply.answers))
         for answer in reply.answers:
-            request = self.runs[answer.number]
+            # An actor that was given up but is alive may still answer runs of that time.
+            request = self.runs.get(answer.number)
             if answer.judgement is None and answer.error is None and request is not None:
                 self._shipped.discard(request.packed.key)
                 self._pack(Run(answer.number, request.packed.key, request.source), request.packed)
             else:
-                del self.runs[answer.number]
+                self.runs.pop(answer.number, None)
                 self._settled(request, answer)
 
     def _pack(self, run: Run, packed: PackedProblem) -> None:

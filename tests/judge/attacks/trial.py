@@ -25,7 +25,7 @@ from klear_verl.judge.verdict import Judgement, Verdict
 Granularity = Literal["test", "solution"]
 GRANULARITIES: tuple[Granularity, ...] = ("test", "solution")
 
-SHORT = Limits(cpu_s=0.5, wall_s=1.2, memory_mib=192, stdout_mib=1)
+SHORT = Limits(cpu_s=0.5, wall_s=1.0, memory_mib=192, stdout_mib=1)
 _STILL_WORKS = Problem(id="still works", tests=(StdioTest(input="", output="42"),))
 _LONGEST_S = 20.0
 """More than any of these should take: above it, the judge has hung."""

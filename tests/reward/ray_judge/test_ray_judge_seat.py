@@ -151,6 +151,17 @@ async def test_the_answer_of_a_run_that_was_given_up_is_told_as_nobodys(table):
 
 
 @on_a_loop
+async def test_the_answer_of_a_run_from_before_the_actor_was_given_up_is_nobodys_and_hurts_nothing(table):
+    seat, actor, told = table()
+    mine = request()
+    seat.send(8, mine)
+    await turns()
+    actor.calls[0][1].set_result(Answers((Answer(3, RIGHT), Answer(8, RIGHT)), 0))
+    await turns()
+    assert told.settled == [(None, Answer(3, RIGHT)), (mine, Answer(8, RIGHT))]
+
+
+@on_a_loop
 async def test_a_dead_actor_is_told_and_not_called_again(table):
     seat, actor, told = table()
     seat.send(0, request())

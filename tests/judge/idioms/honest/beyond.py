@@ -55,20 +55,6 @@ assert out.getvalue() == 'hello\\n'
         ),
     ),
     (
-        "an array stays with the solution",
-        asserts(
-            "numpy_results",
-            "import numpy as np\ndef f(x): return np.cumsum(x)",
-            """
-import numpy as np
-assert np.array_equal(f([1, 2]), [1, 3])
-assert f([1, 2]).tolist() == [1, 3]
-assert np.allclose(f([1.0]), [1.0])
-""",
-            needs="numpy",
-        ),
-    ),
-    (
         "setUpClass is not called",
         pytests(
             "unittest_subtests",

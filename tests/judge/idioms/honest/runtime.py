@@ -163,8 +163,8 @@ import signal, time
 class Late(Exception): pass
 def late(*a): raise Late
 signal.signal(signal.SIGALRM, late)
-signal.setitimer(signal.ITIMER_REAL, 0.02)
 try:
+    signal.setitimer(signal.ITIMER_REAL, 0.02)
     while True: time.sleep(0.001)
 except Late:
     print({_SUM})

@@ -257,6 +257,17 @@ def f(head):
     asserts(
         "docstring_and_name", 'def f(x):\n    "Doc."\n    return x', "assert f.__name__ == 'f'\nassert callable(f)"
     ),
+    asserts(
+        "numpy_results",
+        "import numpy as np\ndef f(x): return np.cumsum(x)",
+        """
+import numpy as np
+assert np.array_equal(f([1, 2]), [1, 3])
+assert f([1, 2]).tolist() == [1, 3]
+assert np.allclose(f([1.0]), [1.0])
+""",
+        needs="numpy",
+    ),
     asserts("numpy_scalars", "import numpy as np\ndef f(x): return np.sum(x)", "assert f([1, 2]) == 3", needs="numpy"),
     pytests("functions", _SQUARE, "def test_two():\n    assert f(2) == 4\ndef test_three():\n    assert f(3) == 9"),
     pytests(
