@@ -216,8 +216,9 @@ class _Run:
                 if attempt == self._config.ie_retries > 0:
                     raise Rejected("the program crashes the compiler") from error
                 detail = str(error)
-            except (ZygoteDied, EnvironmentProblem) as error:
-                detail = str(error)
+            except (ZygoteDied, EnvironmentProblem, OSError) as error:
+                # OSError: no descriptor, no memory, no process to be had. Nothing of it is the solution's doing.
+                detail = f"{type(error).__name__}: {error}"
             else:
                 verdict, detail = grade(test, outcome, limits, self._problem.comparison)
                 if verdict is not Verdict.IE:

@@ -10,7 +10,7 @@ import pytest
 
 from klear_verl.judge.config import JudgeConfig, Limits
 from klear_verl.judge.judge import Judge
-from klear_verl.judge.problem import AssertTest, CallTest, Problem, StdioTest
+from klear_verl.judge.problem import AssertTest, CallTest, Problem
 from klear_verl.judge.verdict import Judgement
 
 SHORT = Limits(cpu_s=0.5, wall_s=1.5, memory_mib=192, stdout_mib=1)
@@ -27,16 +27,6 @@ def strict_judge() -> Iterator[Judge]:
     """Short limits, and every layer required: what the attacks are tried on."""
     with Judge(JudgeConfig(limits=SHORT)) as shared:
         yield shared
-
-
-@pytest.fixture
-def attack(strict_judge: Judge) -> Callable[..., Judgement]:
-    """Runs a program that must not print 42."""
-
-    def run(source: str, stdin: str = "", expected: str = "42") -> Judgement:
-        return strict_judge.run(Problem(id="attack", tests=(StdioTest(input=stdin, output=expected),)), source)
-
-    return run
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ answers DONE, or LAST if it must be replaced. Any other end is an exit.
 
 from __future__ import annotations
 
+import _signal
 import builtins
 import gc
 import itertools
@@ -71,6 +72,9 @@ def _identities() -> list[int]:
 
 def _intact(streams: list[int]) -> bool:
     """Whether the next test would find what it must: its streams, at their beginning, and no thread but this one."""
+    for timer in (_signal.ITIMER_REAL, _signal.ITIMER_VIRTUAL, _signal.ITIMER_PROF):
+        # One that is still running would go off in the next test.
+        _signal.setitimer(timer, 0)
     if threading.active_count() > 1 or not threading.main_thread().is_alive():
         return False
     try:

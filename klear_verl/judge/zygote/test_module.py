@@ -43,10 +43,22 @@ def run(source: str, namespace: dict[str, Any], solution: types.ModuleType, coll
         if name.startswith("test") and isinstance(value, types.FunctionType):
             called += _call(value)
         elif isinstance(value, type) and (name.startswith("Test") or hasattr(value, "assertEqual")):
-            for method in [key for key in dir(value) if key.startswith("test")]:
-                called += _call_method(value, method)
+            called += _call_class(value)
     if not called:
         raise RuntimeError("the test module has no test to call")
+
+
+def _call_class(kind: type) -> int:
+    _call_if_there(kind, ("setup_class", "setUpClass"))
+    called = sum(_call_method(kind, name) for name in dir(kind) if name.startswith("test"))
+    _call_if_there(kind, ("teardown_class", "tearDownClass"))
+    return called
+
+
+def _call_if_there(owner: Any, names: tuple[str, ...]) -> None:
+    for name in names:
+        if hasattr(owner, name):
+            getattr(owner, name)()
 
 
 def _call_method(kind: type, method: str) -> int:

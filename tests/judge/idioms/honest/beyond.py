@@ -55,24 +55,6 @@ assert out.getvalue() == 'hello\\n'
         ),
     ),
     (
-        "setUpClass is not called",
-        pytests(
-            "unittest_subtests",
-            _SQUARE,
-            """
-import unittest
-class TestF(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.rows = [(1, 1), (2, 4)]
-    def test_rows(self):
-        for x, y in self.rows:
-            with self.subTest(x=x):
-                self.assertEqual(f(x), y)
-""",
-        ),
-    ),
-    (
         "pytest's fixtures are not resolved",
         pytests(
             "fixtures",

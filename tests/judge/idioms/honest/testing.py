@@ -367,4 +367,19 @@ def test_two():
 """,
         needs="pytest",
     ),
+    pytests(
+        "unittest_set_up_class",
+        _SQUARE,
+        """
+import unittest
+class TestF(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.rows = [(1, 1), (2, 4)]
+    def test_rows(self):
+        for x, y in self.rows:
+            with self.subTest(x=x):
+                self.assertEqual(f(x), y)
+""",
+    ),
 )
