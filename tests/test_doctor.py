@@ -80,12 +80,13 @@ def test_probe_that_is_killed_says_its_exit_status() -> None:
 
 
 def test_judge_works_and_lists_the_layers_that_do_not_hold(monkeypatch: pytest.MonkeyPatch) -> None:
-    from klear_verl.judge import layers
+    from klear_verl.judge import filters, layers
 
-    monkeypatch.setattr(layers, "probe", lambda _: ("no_new_privs", "rlimits", "clean_env"))
+    monkeypatch.setattr(filters, "compiled", lambda: ())
+    monkeypatch.setattr(layers, "require", lambda *_: None)
     judge, *missing = probes.check_judge()
     assert (judge.status, "no_new_privs, rlimits, clean_env" in judge.found) == ("ok", True)
-    assert Finding("judge layer landlock", "warn", "does not hold here", layers.REMEDIES["landlock"]) in missing
+    assert Finding("judge layer seccomp", "warn", "does not hold here", layers.REMEDIES["seccomp"]) in missing
 
 
 def test_judge_that_refuses_to_start_fails_in_its_own_words(monkeypatch: pytest.MonkeyPatch) -> None:

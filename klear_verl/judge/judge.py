@@ -207,7 +207,7 @@ class _Run:
         limits = self._limits
         if left_s < limits.cpu_s:
             limits = limits.model_copy(update={"cpu_s": left_s})
-        verdict, detail = Verdict.IE, ""
+        failures: dict[str, None] = {}
         for attempt in range(1 + self._config.ie_retries):
             self._retries += attempt > 0
             try:
@@ -215,18 +215,19 @@ class _Run:
             except DiedCompiling as error:
                 if attempt == self._config.ie_retries > 0:
                     raise Rejected("the program crashes the compiler") from error
-                detail = str(error)
+                failures[str(error)] = None
             except (ZygoteDied, EnvironmentProblem, OSError) as error:
                 # OSError: no descriptor, no memory, no process to be had. Nothing of it is the solution's doing.
-                detail = f"{type(error).__name__}: {error}"
+                failures[f"{type(error).__name__}: {error}"] = None
             else:
                 verdict, detail = grade(test, outcome, limits, self._problem.comparison)
                 if verdict is not Verdict.IE:
                     self._cpu_s += outcome.cpu_s
                     self._peak_mib = max(self._peak_mib, outcome.peak_mib)
-                    break
+                    return verdict, detail
+                failures[detail] = None
             self._end_session()
-        return verdict, detail
+        return Verdict.IE, "; ".join(failures)
 
     def _outcome(self, inputs: Inputs, limits: Limits) -> Outcome:
         if self._session is None:

@@ -6,11 +6,14 @@ ctypes. Policy is elsewhere.
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
+import time
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc_holding_the_gil = ctypes.PyDLL(None, use_errno=True)
 
+_FORK_ATTEMPTS, _FORK_PAUSE_S = 200, 0.005
 _PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
 _PR_SET_CHILD_SUBREAPER = 36
@@ -109,7 +112,14 @@ def fork() -> int:
     Those handlers (threading's, random's) take longer than the fork itself, and do what is of no use here: locks that
     no other thread can hold, and a random seed that every child replaces.
     """
-    return _check(_libc_holding_the_gil.fork(), "fork")
+    pid = _libc_holding_the_gil.fork()
+    for _ in range(_FORK_ATTEMPTS):
+        if pid >= 0 or ctypes.get_errno() != errno.EAGAIN:
+            break
+        # A limit on processes: threads of a program that was killed count until the kernel gets round to them.
+        time.sleep(_FORK_PAUSE_S)
+        pid = _libc_holding_the_gil.fork()
+    return _check(pid, "fork")
 
 
 def unshare(flags: int) -> None:

@@ -84,16 +84,16 @@ def _lockdown(setup: dict[str, Any], spaces: Spaces) -> Lockdown:
 
 def _start_warden(fd: int, spaces: Spaces, lockdown: Lockdown) -> None:
     session = Channel(fd)
+    lockdown.next_warden()
     try:
         spaces.before_fork()
-        lockdown.next_warden()
         pid = linux.fork()
+        if pid == 0:
+            # The zygote's own end of its socket is closed with all else, once the lockdown has used what it needs.
+            warden.main(session, lockdown)
     except OSError as error:
         session.send(warden.FAILED + f"no process for a solution: {error}".encode())
+    finally:
+        # After a failure too, or no later fork would succeed.
+        spaces.after_fork()
         os.close(session.detach())
-        return
-    if pid == 0:
-        # The zygote's own end of its socket is closed with all else, once the lockdown has used what it needs.
-        warden.main(session, lockdown)
-    spaces.after_fork()
-    os.close(session.detach())
