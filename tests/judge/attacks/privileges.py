@@ -69,8 +69,8 @@ def _command(case: Case, command: list[str]) -> list[str]:
     return [sys.executable, "-B", str(_HERE / "run_as.py"), *case.options, *command]
 
 
-def run(case: Case, only: str = "") -> dict[str, Any]:
-    """The results of `summary.py` in this case.
+def run(case: Case, *options: str) -> dict[str, Any]:
+    """The results of `summary.py`, with these options, in this case.
 
     Raises:
         RuntimeError: it has no results.
@@ -78,7 +78,7 @@ def run(case: Case, only: str = "") -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="privileges-") as folder:
         os.chmod(folder, 0o777)
         results = Path(folder) / "results.json"
-        summary = [sys.executable, "-B", str(_HERE / "summary.py"), "--json", str(results), "--only", only]
+        summary = [sys.executable, "-B", str(_HERE / "summary.py"), "--json", str(results), *options]
         done = subprocess.run(_command(case, summary), capture_output=True, text=True, timeout=_LONGEST_S)
         if not results.exists():
             raise RuntimeError(f"{case.name}: exit status {done.returncode}: {done.stderr[-2000:]}")
@@ -111,7 +111,7 @@ def main() -> int:
         if reason:
             print(f"{case.name:<26}not run: {reason}")
             continue
-        results = all_results[case.name] = run(case, options.only)
+        results = all_results[case.name] = run(case, "--only", options.only)
         print(line(case, results), *(f"  FLAW {flaw}" for flaw in results["flaws"]), sep="\n", flush=True)
     if options.json:
         options.json.write_text(json.dumps(all_results, indent=1))
