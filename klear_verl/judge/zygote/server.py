@@ -92,6 +92,10 @@ def _start_warden(fd: int, spaces: Spaces, lockdown: Lockdown) -> None:
             # The zygote's own end of its socket is closed with all else, once the lockdown has used what it needs.
             warden.main(session, lockdown)
     except OSError as error:
+        # What lies unread when a socket is closed turns into an error at the other end, and hides the reason.
+        _, unread = session.receive(warden.MAX_MESSAGE)
+        for descriptor in unread:
+            os.close(descriptor)
         session.send(warden.FAILED + f"no process for a solution: {error}".encode())
     finally:
         # After a failure too, or no later fork would succeed.
