@@ -26,6 +26,7 @@ EVERYWHERE: dict[str, str] = {
     "verl.trainer.ppo.core_algos": "klear_verl.algorithm.gppo",
     "verl.experimental.reward_loop.reward_manager": "klear_verl.reward.manager",
     "verl.trainer.ppo.v1.trainer_sync": "klear_verl.trainer.klear_sync",
+    "verl.experimental.agent_loop.single_turn_agent_loop": "klear_verl.trainer.seeded_agent_loop",
     "verl.workers.rollout.vllm_rollout.vllm_rollout": "klear_verl.patches:watch_weight_sync",
     "verl.workers.rollout.vllm_rollout.bucketed_weight_transfer": "klear_verl.patches:weight_socket_of_this_run",
 }

@@ -13,9 +13,10 @@ _HOME = {
     "GPPOLossConfig": "config",
     "compute_policy_loss_gppo": "gppo",
     "gppo_loss": "gppo",
-    "clipped_high_entropy": "clip_regions",
+    "positive_lm_loss": "positive_lm",
+    "region_sums": "clip_regions",
 }
-__all__ = ["GPPOLossConfig", "clipped_high_entropy", "compute_policy_loss_gppo", "gppo_loss"]
+__all__ = ["GPPOLossConfig", "compute_policy_loss_gppo", "gppo_loss", "positive_lm_loss", "region_sums"]
 
 
 def __getattr__(name: str) -> Any:

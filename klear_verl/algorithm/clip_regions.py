@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which tokens lie in which region of the GPPO table (arXiv 2508.07629, Eq. 12), and what to log about them.
 
-It measures; it never changes a gradient. Every value is a mean over the live tokens of one micro-batch, and verl then
-averages over micro-batches and ranks (its convention for every policy loss): micro-batches of unequal length weigh
-equally, so a fraction is exact per micro-batch and approximate per step.
+It measures; it never changes a gradient. Through the registry alone (`region_metrics`) every value is a mean over the
+live tokens of one micro-batch, and verl then averages over micro-batches and ranks (its convention for every policy
+loss): micro-batches of unequal length weigh equally, so a fraction is exact per micro-batch and approximate per step.
+The klear trainer uses `region_sums` instead, which is exact per mini-batch and knows the entropy.
 
 | metric | of the live tokens |
 |---|---|
@@ -18,10 +19,14 @@ equally, so a fraction is exact per micro-batch and approximate per step.
 | `actor/ppo_kl` | mean of -log δ, an estimate of KL(π_old, π_θ) |
 """
 
-import math
 from typing import NamedTuple
 
 import torch
+
+from klear_verl.algorithm.config import ClipRange
+
+# |log δ| is clamped as verl's own losses do, so that δ lies in [2e-9, 5e8].
+MAX_LOG_RATIO = 20.0
 
 
 class ClipRegions(NamedTuple):
@@ -88,33 +93,49 @@ def region_metrics(
 
 
 @torch.no_grad()
-def clipped_high_entropy(
+def region_sums(
     old_log_prob: torch.Tensor,
     log_prob: torch.Tensor,
     advantages: torch.Tensor,
     response_mask: torch.Tensor,
-    entropy: torch.Tensor,
-    high: float,
+    slope: torch.Tensor,
+    clip: ClipRange,
+    entropy: torch.Tensor | None = None,
 ) -> dict[str, float]:
-    """Entropy of the tokens clipped high with Ã > 0 against that of the rest, to check the paper's claim about them.
-
-    A policy loss of verl never sees the entropy, so `gppo` does not log this; a loss function over the whole
-    micro-batch can. It returns sums over each group divided by the count of *all* live tokens, since a mean over a
-    group that is empty in one micro-batch does not survive averaging. The group's mean entropy is the quotient of the
-    averaged values: `entropy_mass_above_pos / frac_above_pos` and `entropy_mass_rest / (1 - frac_above_pos)`.
+    """Sums over the live tokens of one micro-batch, for a loss function that divides them by the mini-batch's token
+    count: such sums add up exactly over micro-batches and ranks, where means do not. Works for any policy loss.
 
     Args:
         old_log_prob, log_prob, advantages, response_mask: as `gppo_loss` takes them.
-        entropy: of the policy at each token, in nats, (batch_size, response_length).
-        high: ε_h.
+        slope: the loss's derivative with respect to each log-probability, same shape.
+        clip: the band; its c counts the tokens that dual clip bounds, None counts none.
+        entropy: of the policy that generated, in nats, same shape; None leaves the entropy sums out.
+
+    Returns:
+        `tokens`, `non_finite` (log-probabilities that are NaN or infinite), `neg_log_ratio`, `dual_clipped`,
+        `count_<region>` and `slope_<region>` for the four sided regions and `inside`, and `entropy_above_pos`,
+        `entropy_rest`. Read from the device in one transfer.
     """
     live = response_mask.bool()
-    # log δ against log(1+ε_h): no exponential, nothing overflows.
-    clipped = live & (advantages > 0) & (log_prob.float() - old_log_prob.float() > math.log1p(high))
-    masses = [torch.where(tokens, entropy, 0.0).sum(dtype=torch.float32) for tokens in (clipped, live & ~clipped)]
-    count, above_pos, rest = torch.stack([live.sum(dtype=torch.float32), *masses]).tolist()
-    n_tokens = max(count, 1.0)
-    return {
-        "actor/gppo/entropy_mass_above_pos": above_pos / n_tokens,
-        "actor/gppo/entropy_mass_rest": rest / n_tokens,
-    }
+    log_ratio = torch.where(live, log_prob.float() - old_log_prob.float(), 0.0).clamp(-MAX_LOG_RATIO, MAX_LOG_RATIO)
+    advantage = torch.where(live, advantages.float(), 0.0)
+    ratio = log_ratio.exp()
+    *sided, outside = clip_regions(ratio, advantage, clip.low, clip.high)
+    size = torch.where(live, slope.float().abs(), 0.0)
+    broken = live & ~(torch.isfinite(log_prob) & torch.isfinite(old_log_prob))
+    dual = (advantage < 0) & (ratio > clip.c) if clip.c is not None else torch.zeros_like(live)
+
+    names = ["tokens", "non_finite", "neg_log_ratio", "dual_clipped", "count_inside", "slope_all"]
+    summed = [live, broken, -log_ratio, dual, live & ~outside, size]
+    for name, tokens in zip(ClipRegions._fields[:4], sided, strict=True):
+        names += [f"count_{name}", f"slope_{name}"]
+        summed += [tokens, size * tokens]
+    if entropy is not None:
+        above_pos = sided[1]
+        names += ["entropy_above_pos", "entropy_rest"]
+        summed += [torch.where(tokens, entropy.float(), 0.0) for tokens in (above_pos, live & ~above_pos)]
+    # In float64: a mini-batch has millions of tokens.
+    sums = dict(zip(names, torch.stack([part.sum(dtype=torch.float64) for part in summed]).tolist(), strict=True))
+    outside_sum = sum(sums[f"slope_{name}"] for name in ClipRegions._fields[:4])
+    sums["slope_inside"] = max(0.0, sums.pop("slope_all") - outside_sum)
+    return sums

@@ -19,13 +19,10 @@ import torch
 from verl.trainer.ppo.core_algos import agg_loss, register_policy_loss
 from verl.workers.config import ActorConfig
 
-from klear_verl.algorithm.clip_regions import clip_regions, region_metrics
+from klear_verl.algorithm.clip_regions import MAX_LOG_RATIO, clip_regions, region_metrics
 from klear_verl.algorithm.config import ClipRange, GPPOLossConfig
 from klear_verl.errors import ConfigError
 
-# |log δ| is clamped as verl's own losses do, so that δ lies in [2e-9, 5e8]. Unlike theirs, the clamp passes the
-# gradient: F is the clamped δ.
-MAX_LOG_RATIO = 20.0
 # |Ã·w| saturates here, far beyond any real advantage, so that sums over a batch stay finite in float32 and bfloat16.
 MAX_ADVANTAGE = 1e18
 

@@ -1,44 +1,74 @@
 # SPDX-License-Identifier: Apache-2.0
 """The trainer `klear_sync`: verl's synchronous v1 trainer, with what the method needs between rollout and gradient.
 
-For now: start-up that says what it is doing, a replay buffer that does not sleep two seconds a step, responses that
-could not be graded kept out of the gradient, and the reward path's own counts among the metrics. Importing this module
-registers the trainer.
+It adds to verl's step: which responses and groups train (`rollouts/`), the language-model loss on correct rollouts and
+exact diagnostics (`objective`), a stop on non-finite log-probabilities, checkpoints that are complete or absent
+(`checkpoints`), and the reward path's own counts. Importing this module registers the trainer.
 """
 
 from __future__ import annotations
 
-from typing import Any
+import math
+import os
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+import ray
 import torch
 import transfer_queue as tq
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 from tensordict import TensorDict
+from transfer_queue import KVBatchMeta
+from verl.trainer.distillation import is_distillation_enabled
+from verl.trainer.ppo.padding_utils import upsample_batch_to_divisible_size
 from verl.trainer.ppo.v1.trainer_base import register_trainer
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
-from verl.workers.utils.padding import response_to_nested
+from verl.utils.config import omega_conf_to_dataclass
+from verl.utils.seqlen_balancing import calculate_workload, get_seqlen_balanced_partitions, log_seqlen_unbalance
 
-from klear_verl.errors import KlearError
+from klear_verl.algorithm import GPPOLossConfig
+from klear_verl.errors import ConfigError, KlearError
 from klear_verl.reward.extra_info import JUDGE_KEYS
 from klear_verl.strict import parse_config
+from klear_verl.trainer import checkpoints, objective
 from klear_verl.trainer.config import KlearConfig
+from klear_verl.trainer.non_finite import NonFiniteGradient, stop_on_non_finite
 from klear_verl.trainer.progress import announce
-from klear_verl.trainer.reward_metrics import impute_ungraded, judge_metrics, reward_metrics
+from klear_verl.trainer.reward_metrics import judge_metrics, response_metrics
+from klear_verl.trainer.rollouts.layout import MiniBatches, row_order, split_groups
+from klear_verl.trainer.rollouts.responses import Response
+from klear_verl.trainer.rollouts.selection import Selection, group_metrics, select
+
+if TYPE_CHECKING:
+    from klear_verl.trainer.rollouts.buffer import GroupBuffer
 
 
 class LostRollouts(KlearError):
     """Responses of a step never arrived: the agent loop or the reward path raised."""
 
 
+class _NoSignal(Exception):
+    """Leaves verl's step: no group of this one can train. Carries all rows of the step."""
+
+    def __init__(self, batch: KVBatchMeta):
+        super().__init__("no group with signal")
+        self.batch = batch
+
+
 @register_trainer("klear_sync")
 class KlearSyncTrainer(PPOTrainerSync):
     """See the module's docstring."""
+
+    replay_buffer: GroupBuffer
 
     def __init__(self, config: DictConfig):
         node = config.get("klear")
         values = OmegaConf.to_container(node, resolve=True) if node else {}
         assert isinstance(values, dict)
         self.klear = parse_config(KlearConfig, {str(key): value for key, value in values.items()}, "klear")
+        refuse_what_verl_would_do_otherwise(config)
         super().__init__(config)
         self.replay_buffer.poll_interval = self.klear.poll_interval_s
 
@@ -51,6 +81,8 @@ class KlearSyncTrainer(PPOTrainerSync):
     def trainer_mode(self, name: str) -> None:
         """verl's constructor assigns the registered name here; the mode stays "sync"."""
 
+    # ------------------------------------------------------------------ start
+
     def _setup(self) -> None:
         announce("loading the model and starting the rollout engine")
         super()._setup()
@@ -58,47 +90,264 @@ class KlearSyncTrainer(PPOTrainerSync):
     def on_init_end(self) -> None:
         announce("sending the weights to the rollout engine")
         super().on_init_end()
+        self.actor_rollout_wg.set_loss_fn(self._loss_function())
+
+    def _loss_function(self) -> Any:
+        actor = omega_conf_to_dataclass(self.config.actor_rollout_ref.actor)
+        actor.model_config = omega_conf_to_dataclass(self.config.actor_rollout_ref.model)
+        coefficient = 0.0
+        if isinstance(actor.policy_loss, GPPOLossConfig):
+            coefficient = actor.policy_loss.positive_lm_coef
+            object.__setattr__(actor, "policy_loss", actor.policy_loss.without_positive_lm())
+        return partial(objective.klear_loss, actor, coefficient, str(self._samples_dir))
 
     def fit(self, agent_loop_manager: Any) -> None:
         announce(f"training from step {self.global_steps + 1} to {self.total_training_steps}")
         super().fit(agent_loop_manager)
 
-    def _balance_batch(self, batch: Any, metrics: dict[str, Any], **kwargs: Any) -> Any:
-        """Refuses a batch that lost responses before verl pads it up without a word."""
-        expected = self.config.data.train_batch_size * self.config.actor_rollout_ref.rollout.n
-        lost = expected - len(batch.keys)
-        metrics["klear/lost_rollouts"] = float(lost)
-        if lost > self.klear.max_lost_rollouts:
+    # ------------------------------------------------------------------ prompts
+
+    @property
+    def _prompts_at_a_time(self) -> int:
+        return self.klear.groups.generate or int(self.config.data.train_batch_size)
+
+    def _build_replay_buffer(self) -> GroupBuffer:
+        # Here, since importing verl's replay buffer imports its trainers, and with them this module.
+        from klear_verl.trainer.rollouts.buffer import GroupBuffer
+
+        sampler = self.config.trainer.v1.sampler
+        buffer = GroupBuffer(
+            trainer_mode="sync",
+            trainer_config=self.config.trainer.v1.get("sync", {}),
+            max_off_policy_threshold=sampler.max_off_policy_threshold,
+            max_off_policy_strategy=sampler.max_off_policy_strategy,
+            sampler_kwargs=sampler.sampler_kwargs,
+            refill_fn=self._add_prompts_to_generate,
+        )
+        buffer.configure(
+            self.klear.groups,
+            self.klear.overlong,
+            batch_size=int(self.config.data.train_batch_size),
+            max_response_length=int(self.config.actor_rollout_ref.rollout.response_length),
+            check_alive=self._check_alive,
+        )
+        return buffer
+
+    def _init_dataloader(self) -> None:
+        """Fetches as many prompts at a time as are generated at a time (in mode "refill" one by one), and counts steps
+        by the prompts that they use up."""
+        with open_dict(self.config):
+            self.config.data.gen_batch_size = 1 if self.klear.groups.mode == "refill" else self._prompts_at_a_time
+        super()._init_dataloader()
+        if (used := self._prompts_at_a_time) == self.config.data.train_batch_size:
+            return
+        self.steps_per_epoch = len(self.train_dataset) // used
+        if self.config.trainer.total_training_steps is None:
+            self.total_training_steps = self.steps_per_epoch * self.config.trainer.total_epochs
+            with open_dict(self.config):
+                for role in ("actor_rollout_ref.actor", "critic"):
+                    if OmegaConf.select(self.config, f"{role}.optim"):
+                        OmegaConf.update(self.config, f"{role}.optim.total_training_steps", self.total_training_steps)
+
+    def prepare_step(self) -> dict[str, Any]:
+        self.replay_buffer.begin_step()
+        result: dict[str, Any] = super().prepare_step()
+        return result
+
+    def _next_train_batch(self, num_prompts: int | None = None) -> TensorDict:
+        return super()._next_train_batch(num_prompts or self._prompts_at_a_time)
+
+    def _submit_batch_to_rollout(self, batch: TensorDict) -> int:
+        self.replay_buffer.submitted(list(batch["uid"]))
+        return int(super()._submit_batch_to_rollout(batch))
+
+    def _check_alive(self) -> None:
+        """Raises Ray's error if a process that generates has died: its prompts would stay "running" for ever."""
+        pings = [worker.__ray_ready__.remote() for worker in self.agent_loop_manager.agent_loop_workers]
+        answered, _ = ray.wait(pings, num_returns=len(pings), timeout=1.0)
+        ray.get(answered)
+
+    # ------------------------------------------------------------------ which rollouts train
+
+    def _step_once(self, metrics: dict[str, Any], timing_raw: dict[str, Any], sample_batch_size: int) -> KVBatchMeta:
+        try:
+            batch = super()._step_once(metrics, timing_raw, sample_batch_size)
+        except _NoSignal as skipped:
+            metrics["klear/skipped_steps"] = 1.0
+            return self._without_signal(skipped.batch)
+        metrics["klear/skipped_steps"] = 0.0
+        return batch
+
+    def _balance_batch(self, batch: KVBatchMeta, metrics: dict[str, Any], **kwargs: Any) -> KVBatchMeta:
+        """Where verl pads and balances the sampled batch: here the groups that train are chosen and laid out as
+        mini-batches, and all other rows leave before any forward pass."""
+        self._refuse_lost_rollouts(metrics)
+        made = self.replay_buffer.made
+        metrics.update(self._rollout_metrics(made))
+        self._selection = select(made, self.klear.groups, int(self.config.data.train_batch_size))
+        metrics.update(group_metrics(self._selection, self.klear.overlong))
+        if not self._selection.trained:
+            raise _NoSignal(batch)
+        return self._lay_out(batch, self._selection, metrics)
+
+    def _refuse_lost_rollouts(self, metrics: dict[str, Any]) -> None:
+        """Before anything is padded up without a word."""
+        expected = self.replay_buffer.prompts * int(self.config.actor_rollout_ref.rollout.n)
+        arrived = sum(len(group.responses) for group in self.replay_buffer.made)
+        metrics["klear/lost_rollouts"] = float(expected - arrived)
+        if expected - arrived > self.klear.max_lost_rollouts or not arrived:
             raise LostRollouts(
-                f"step {self.global_steps}: {lost} of {expected} responses were lost: generation or scoring raised",
+                f"step {self.global_steps}: {expected - arrived} of {expected} responses were lost: generation or "
+                "scoring raised",
                 "the errors stand in the run's log.txt ('Error in _run_prompt'); "
                 "klear.max_lost_rollouts=N lets N go per step",
             )
-        return super()._balance_batch(batch, metrics, **kwargs)
 
-    def _compute_advantage(self, batch: Any, metrics: dict[str, Any]) -> Any:
-        """Adds the reward path's counts to the metrics and gives ungraded responses the mean of their group (advantage
-        exactly 0)."""
-        data = tq.kv_batch_get(
-            keys=batch.keys, partition_id=batch.partition_id, select_fields=["uid", "rm_scores", "extra_fields"]
-        )
-        live = [not tag.get("is_padding", False) for tag in batch.tags]
-        infos = [
-            fields.get("reward_extra_info", {}) if isinstance(fields, dict) else {}
-            for fields in data.pop("extra_fields").tolist()
-        ]
-        scored = [info for info, keep in zip(infos, live, strict=True) if keep]
-        metrics.update(reward_metrics(scored) | judge_metrics(scored))
-        ungraded = torch.tensor([bool(info.get("ungraded", 0.0)) for info in infos])
-        if ungraded.any():
-            scores = data["rm_scores"]
-            imputed = impute_ungraded(
-                scores.to_padded_tensor(0.0), [str(uid) for uid in data.pop("uid").tolist()], ungraded
-            )
-            fields = TensorDict({"rm_scores": response_to_nested(imputed, scores)}, batch_size=len(batch))
-            batch = tq.kv_batch_put(keys=batch.keys, partition_id=batch.partition_id, fields=fields)
+    def _rollout_metrics(self, made: Sequence[Any]) -> dict[str, float]:
+        responses = [response for group in made for response in group.responses]
+        return response_metrics(responses) | judge_metrics([response.info for response in responses])
+
+    def _lay_out(self, batch: KVBatchMeta, selection: Selection, metrics: dict[str, Any]) -> KVBatchMeta:
+        ranks = self._data_parallel_size()
+        rows_of_group = [sum(len(response.keys) for response in group.live) for group in selection.trained]
+        prompts = int(self.config.actor_rollout_ref.actor.ppo_mini_batch_size)
+        mini_batches = split_groups(rows_of_group, prompts, prompts * int(self.config.actor_rollout_ref.rollout.n))
+
+        live_keys = [[key for response in group.live for key in response.keys] for group in selection.trained]
+        chosen = batch.select_keys([key for keys in live_keys for key in keys])
+        if left := sorted(set(batch.keys) - set(chosen.keys)):
+            tq.kv_clear(partition_id=batch.partition_id, keys=left)
+        padded = upsample_batch_to_divisible_size(chosen, mini_batches.total_rows, self.tokenizer.eos_token_id)
+        padding = padded.keys[len(chosen.keys) :]
+        return self._ordered(padded, _fill(mini_batches, live_keys, padding), ranks, metrics)
+
+    def _ordered(
+        self, batch: KVBatchMeta, keys_of_mini_batch: list[list[str]], ranks: int, metrics: dict[str, Any]
+    ) -> KVBatchMeta:
+        place = {key: index for index, key in enumerate(batch.keys)}
+        self._mini_batch_of = {key: number for number, keys in enumerate(keys_of_mini_batch) for key in keys}
+        lengths = [[batch.tags[place[key]]["seq_len"] for key in keys] for keys in keys_of_mini_batch]
+        order = row_order(lengths, ranks, _balance)
+        numbered = [place[key] for keys in keys_of_mini_batch for key in keys]
+        batch.reorder([numbered[row] for row in order])
+        share = len(order) // ranks
+        partitions = [order[rank * share : (rank + 1) * share] for rank in range(ranks)]
+        flat = [length for mini_batch in lengths for length in mini_batch]
+        metrics.update(log_seqlen_unbalance(seqlen_list=flat, partitions=partitions, prefix="global_seqlen"))
+        return batch
+
+    def _data_parallel_size(self) -> int:
+        group = self.actor_rollout_wg
+        if "actor" not in group._dispatch_info:
+            group._dispatch_info["actor"] = group._query_dispatch_info("actor")
+        return int(max(group._dispatch_info["actor"])) + 1
+
+    def _without_signal(self, batch: KVBatchMeta) -> KVBatchMeta:
+        """All rows of a step in which nothing trains, with advantages of 0, which verl's metrics ask for."""
+        data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=["response_mask"])
+        zeros = _nested([torch.zeros(mask.shape[0]) for mask in data["response_mask"].unbind()])
+        fields = TensorDict({"advantages": zeros, "returns": zeros.clone()}, batch_size=len(batch))
+        announce(f"step {self.global_steps}: no group with signal, nothing to train on")
+        return tq.kv_batch_put(keys=batch.keys, partition_id=batch.partition_id, fields=fields)
+
+    # ------------------------------------------------------------------ advantages and update
+
+    def _compute_old_log_prob(self, batch: KVBatchMeta, metrics: dict[str, Any]) -> KVBatchMeta:
+        batch = super()._compute_old_log_prob(batch, metrics)
+        seen = [metrics.get(name, 0.0) for name in ("actor/entropy", "training/rollout_probs_diff_mean")]
+        if not all(math.isfinite(value) for value in seen):
+            fields = ["prompts", "responses", "response_mask", "old_log_probs"]
+            data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=fields)
+            padded = data.select("response_mask", "old_log_probs").to_padded_tensor()
+            if not torch.isfinite(padded["old_log_probs"][padded["response_mask"].bool()]).all():
+                stop_on_non_finite(
+                    str(self._samples_dir), "old_log_prob", padded["old_log_probs"], padded, data, self.tokenizer
+                )
+        return batch
+
+    def _compute_advantage(self, batch: KVBatchMeta, metrics: dict[str, Any]) -> KVBatchMeta:
+        """verl's advantages over the rewards after our penalties; then what a worker must know of its mini-batch."""
+        responses = self._responses_of_rows(batch.keys)
+        if self.klear.overlong.mode == "penalty":
+            batch = self._put_rewards(batch, responses)
         batch = super()._compute_advantage(batch, metrics)
-        return self._zero_advantages(batch, ungraded) if ungraded.any() else batch
+        if level := self._rows_of_level_groups(batch.keys):
+            batch = self._zero_advantages(batch, level)
+        return self._put_sample_fields(batch, responses, metrics)
+
+    def _responses_of_rows(self, keys: Sequence[str]) -> list[Response | None]:
+        """The response of each row; None for padding."""
+        by_key = {
+            key: response for group in self._selection.trained for response in group.live for key in response.keys
+        }
+        return [by_key.get(key) for key in keys]
+
+    def _put_rewards(self, batch: KVBatchMeta, responses: Sequence[Response | None]) -> KVBatchMeta:
+        data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=["rm_scores"])
+        scores = [row.clone() for row in data["rm_scores"].unbind()]
+        for row, response in zip(scores, responses, strict=True):
+            if response is not None:
+                row.zero_()
+                row[-1] = response.reward
+        fields = TensorDict({"rm_scores": _nested(scores)}, batch_size=len(batch))
+        return tq.kv_batch_put(keys=batch.keys, partition_id=batch.partition_id, fields=fields)
+
+    def _rows_of_level_groups(self, keys: Sequence[str]) -> set[int]:
+        """Rows whose group has one reward throughout (mode "keep", or a criterion that the reward does not follow):
+        rounding in the group's mean, divided by a standard deviation of 0 and verl's 1e-6, must not become a signal."""
+        level = {
+            key
+            for group in self._selection.trained
+            if len({response.reward for response in group.live}) == 1
+            for response in group.live
+            for key in response.keys
+        }
+        return {row for row, key in enumerate(keys) if key in level}
+
+    def _zero_advantages(self, batch: KVBatchMeta, rows: set[int]) -> KVBatchMeta:
+        data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=["advantages"])
+        kept = [
+            torch.zeros_like(advantages) if row in rows else advantages
+            for row, advantages in enumerate(data["advantages"].unbind())
+        ]
+        fields = TensorDict({"advantages": _nested(kept)}, batch_size=len(batch))
+        return tq.kv_batch_put(keys=batch.keys, partition_id=batch.partition_id, fields=fields)
+
+    def _put_sample_fields(
+        self, batch: KVBatchMeta, responses: Sequence[Response | None], metrics: dict[str, Any]
+    ) -> KVBatchMeta:
+        """`objective.SAMPLE_FIELDS`, from the masks as they are now: rollout correction may have rejected tokens."""
+        data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=["response_mask"])
+        tokens = torch.tensor([int(mask.sum()) for mask in data["response_mask"].unbind()])
+        positive = torch.tensor([response is not None and response.positive for response in responses])
+        mini_batch = torch.tensor([self._mini_batch_of[key] for key in batch.keys])
+        count = int(mini_batch.max()) + 1
+        positive_tokens = torch.zeros(count, dtype=torch.int64).index_add_(0, mini_batch, tokens * positive)
+        live = torch.zeros(count, dtype=torch.int64).index_add_(0, mini_batch, (tokens > 0).long())
+        metrics["klear/positives"] = float(positive.sum())
+        metrics["klear/positive_tokens"] = float(positive_tokens.sum())
+        fields = TensorDict(
+            {
+                objective.POSITIVE: positive,
+                objective.POSITIVE_TOKENS: positive_tokens[mini_batch],
+                objective.LIVE_RESPONSES: live[mini_batch],
+            },
+            batch_size=len(batch),
+        )
+        return tq.kv_batch_put(keys=batch.keys, partition_id=batch.partition_id, fields=fields)
+
+    def _update_actor(self, batch: KVBatchMeta, metrics: dict[str, Any]) -> KVBatchMeta:
+        batch = super()._update_actor(batch, metrics)
+        objective.finish_diagnostics(metrics)
+        if not math.isfinite(norm := metrics.get("actor/grad_norm", 0.0)):
+            raise NonFiniteGradient(
+                f"step {self.global_steps}: the gradient norm is {norm}; verl left the weights as they were",
+                "go on from the last checkpoint with a lower learning rate, or look at the batch of this step with "
+                "trainer.rollout_data_dir",
+            )
+        return batch
+
+    # ------------------------------------------------------------------ validation and checkpoints
 
     def _val_metrics_update(
         self, data_sources: Any, sample_uids: Any, infos: dict[str, list[Any]], *rest: Any, **more: Any
@@ -108,13 +357,71 @@ class KlearSyncTrainer(PPOTrainerSync):
         scores = {key: values for key, values in infos.items() if key not in JUDGE_KEYS}
         return super()._val_metrics_update(data_sources, sample_uids, scores, *rest, **more)
 
-    def _zero_advantages(self, batch: Any, rows: torch.Tensor) -> Any:
-        """Sets the advantages of `rows`, a mask of shape (batch_size,), to exactly 0 (they are, but for rounding)."""
-        data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=["advantages"])
-        per_response = [
-            torch.zeros_like(advantages) if zero else advantages
-            for advantages, zero in zip(data["advantages"].unbind(), rows.tolist(), strict=True)
-        ]
-        nested = torch.nested.as_nested_tensor(per_response, layout=torch.jagged)
-        fields = TensorDict({"advantages": nested}, batch_size=len(batch))
-        return tq.kv_batch_put(keys=batch.keys, partition_id=batch.partition_id, fields=fields)
+    def _save_checkpoint(self) -> None:
+        checkpoints.save(self, super()._save_checkpoint)
+
+    def _load_checkpoint(self) -> None:
+        checkpoints.clear_incomplete(self.config)
+        super()._load_checkpoint()
+
+    @property
+    def _samples_dir(self) -> Path:
+        """Beside the checkpoints, which every node of a cluster sees."""
+        folder = self.klear.run_dir or os.path.dirname(os.path.abspath(self.config.trainer.default_local_dir))
+        return Path(folder) / "non_finite"
+
+
+def refuse_what_verl_would_do_otherwise(config: DictConfig) -> None:
+    """Options of verl that would undo what this trainer does.
+
+    Raises:
+        ConfigError: names option and remedy.
+    """
+    if OmegaConf.select(config, "algorithm.filter_groups.enable"):
+        raise ConfigError(
+            "algorithm.filter_groups.enable=true is the filter of verl's own trainers", "use klear.groups.mode=refill"
+        )
+    if OmegaConf.select(config, "actor_rollout_ref.actor.shuffle"):
+        raise ConfigError(
+            "actor_rollout_ref.actor.shuffle=true would reshuffle the mini-batches that klear_sync has laid out",
+            "set it to false; data.shuffle shuffles the prompts",
+        )
+    custom = OmegaConf.select(config, "trainer.v1.sampler.custom_sampler.path")
+    if custom:
+        raise ConfigError(
+            f"trainer.v1.sampler.custom_sampler.path={custom}: klear_sync has a replay buffer of its own", "unset it"
+        )
+    model = OmegaConf.select(config, "reward.reward_model")
+    if model is not None and model.get("enable") and not model.get("enable_resource_pool"):
+        raise ConfigError(
+            "a reward model that shares the trainer's devices scores after sampling, but klear_sync chooses groups by "
+            "their rewards while sampling",
+            "set reward.reward_model.enable_resource_pool=true",
+        )
+    if is_distillation_enabled(config.get("distillation")):
+        raise ConfigError("distillation.enabled: klear_sync has its own loss function", "use trainer_mode=sync for it")
+    if OmegaConf.select(config, "actor_rollout_ref.actor.checkpoint.async_save"):
+        raise ConfigError(
+            "actor_rollout_ref.actor.checkpoint.async_save=true: klear_sync renames a checkpoint when it is complete",
+            "set it to false",
+        )
+
+
+def _fill(mini_batches: MiniBatches, live_keys: list[list[str]], padding: list[str]) -> list[list[str]]:
+    """The keys of each mini-batch, filled up with padding."""
+    filled, spare = [], iter(padding)
+    for groups in mini_batches.groups:
+        keys = [key for group in groups for key in live_keys[group]]
+        filled.append(keys + [next(spare) for _ in range(mini_batches.rows - len(keys))])
+    return filled
+
+
+def _balance(lengths: Sequence[int], parts: int) -> list[list[int]]:
+    """verl's own balancing of attention work."""
+    work = calculate_workload(torch.tensor(lengths, dtype=torch.int64))
+    shares: list[list[int]] = get_seqlen_balanced_partitions(work, k_partitions=parts, equal_size=True)
+    return shares
+
+
+def _nested(rows: list[torch.Tensor]) -> torch.Tensor:
+    return torch.nested.as_nested_tensor(rows, layout=torch.jagged)

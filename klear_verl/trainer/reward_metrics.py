@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the trainer does with the reward manager's extra fields: the step's counts, what the judge did, and the handling
-of responses that could not be graded."""
+"""The metrics of a step's responses, trained on or not: counts, means over the graded, the same per data source, and
+what the judge did."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import torch
 
 from klear_verl.reward.extra_info import VERDICT_KEYS
+from klear_verl.trainer.rollouts.responses import Response
 
 COUNTS = ("ungraded", "malformed")
 SHARES = ("overlong",)
@@ -18,19 +18,36 @@ MEANS = ("acc", "pass_rate", "task_score")
 
 
 def reward_metrics(infos: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """Metrics of one step from `reward_extra_info` of each response: counts of ungraded and malformed ones, the share
-    cut off by the length limit, and means over the graded.
+    """Metrics of one step from `reward_extra_info` of each response: counts of ungraded and malformed ones, and the
+    share cut off by the length limit.
 
     verl's own `response_length/clip_ratio` compares with the longest response of the batch, not with the limit.
     """
     metrics = {f"klear/{name}": float(sum(bool(info.get(name, 0.0)) for info in infos)) for name in COUNTS}
     metrics |= {f"klear/{name}": sum(info.get(name, 0.0) for info in infos) / max(1, len(infos)) for name in SHARES}
-    graded = [info for info in infos if not info.get("ungraded", 0.0)]
-    for name in MEANS:
-        values = [float(info[name]) for info in graded if name in info]
-        if values:
-            metrics[f"klear/{name}"] = sum(values) / len(values)
     return metrics
+
+
+def response_metrics(responses: Sequence[Response]) -> dict[str, float]:
+    """`reward_metrics` of all responses; `klear/reward`, the mean reward after penalties over the graded ones, and
+    `klear/response_tokens`, the mean length over all; and `klear/source/<data_source>/…` for reward and means.
+
+    verl's own `critic/…` and `response_length/…` cover the responses that train, a chosen few.
+    """
+    metrics = reward_metrics([response.info for response in responses])
+    metrics |= _graded_means(responses, "klear")
+    tokens = [response.response_tokens for response in responses]
+    metrics["klear/response_tokens"] = sum(tokens) / max(1, len(tokens))
+    for source in sorted({response.data_source for response in responses} - {""}):
+        metrics |= _graded_means([item for item in responses if item.data_source == source], f"klear/source/{source}")
+    return metrics
+
+
+def _graded_means(responses: Sequence[Response], prefix: str) -> dict[str, float]:
+    graded = [response for response in responses if not response.info.get("ungraded", 0.0)]
+    values = {"reward": [response.reward for response in graded]}
+    values |= {name: [float(item.info[name]) for item in graded if name in item.info] for name in MEANS}
+    return {f"{prefix}/{name}": sum(found) / len(found) for name, found in values.items() if found}
 
 
 def judge_metrics(infos: Sequence[Mapping[str, Any]]) -> dict[str, float]:
@@ -59,32 +76,3 @@ def judge_metrics(infos: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     for key in VERDICT_KEYS if judged else ():
         metrics[key.replace("_", "/")] = sum(info[key] for info in judged) / len(judged)
     return {f"klear/judge/{name}": float(value) for name, value in metrics.items()}
-
-
-def impute_ungraded(scores: torch.Tensor, uids: Sequence[str], ungraded: torch.Tensor) -> torch.Tensor:
-    """Gives each ungraded response the mean score of the graded ones of its group, so that the group's mean stays what
-    the graded ones make it and the response's own group-relative advantage is 0 up to rounding (the trainer then sets
-    it to exactly 0).
-
-    A group without a graded response gets 0 throughout: no signal. The response still counts in the group's standard
-    deviation, and its tokens in the token mean's denominator.
-
-    Args:
-        scores: token-level scores, (batch_size, response_length); the score of a response is their sum.
-        uids: the group of each response, (batch_size,).
-        ungraded: bool, (batch_size,).
-
-    Returns:
-        Scores with the rows of ungraded responses replaced: the imputed value on the first token, 0 elsewhere.
-    """
-    result = scores.clone()
-    totals = scores.sum(dim=-1)
-    for group in dict.fromkeys(uids):
-        members = torch.tensor([uid == group for uid in uids])
-        graded = members & ~ungraded
-        # In float64 the mean of equal scores is that score, so that a group without signal keeps none.
-        mean = totals[graded].double().mean() if graded.any() else torch.zeros(())
-        for row in torch.nonzero(members & ungraded).flatten().tolist():
-            result[row] = 0.0
-            result[row, 0] = mean
-    return result

@@ -9,8 +9,9 @@ from gppo_reference import actor_config, random_batch
 from verl.trainer.ppo.core_algos import get_policy_loss_fn
 from verl.utils.metric import AggregationType, Metric
 
-from klear_verl.algorithm import GPPOLossConfig, clipped_high_entropy, compute_policy_loss_gppo
+from klear_verl.algorithm import GPPOLossConfig, compute_policy_loss_gppo, region_sums
 from klear_verl.algorithm.clip_regions import clip_regions
+from klear_verl.algorithm.config import ClipRange
 
 # Per token: ratio, advantage. |F·Ã| by hand: 0.8, 2.56, 0.5, 4, 1, 1, 0, and one masked token. Their sum is 9.86.
 TOKENS = [(0.5, -1.0), (2.0, 2.0), (0.5, 1.0), (2.0, -2.0), (1.0, 1.0), (1.0, -1.0), (3.0, 0.0), (9.0, 9.0)]
@@ -96,12 +97,53 @@ def test_every_batch_logs_the_same_names():
     )
 
 
+# Two responses of three tokens; the last token of the second is masked and holds nonsense.
+SUMS = {
+    "ratio": [[2.0, 3.0, 2.0], [1.0, 0.5, 9.0]],
+    "advantages": [[1.0, 1.0, -1.0], [1.0, 1.0, 1.0]],
+    "entropy": [[3.0, 5.0, 1.0], [2.0, 0.0, float("nan")]],
+    "slope": [[-1.28, -1.28, 2.0], [-1.0, -0.5, float("nan")]],
+    "live": [[1, 1, 1], [1, 1, 0]],
+}
+
+
+def sums_of(rows=slice(None), c=None, **changed):
+    fields = {name: torch.tensor(values)[rows] for name, values in (SUMS | changed).items()}
+    log_prob = fields["ratio"].log()
+    return region_sums(
+        torch.zeros_like(log_prob),
+        log_prob,
+        fields["advantages"],
+        fields["live"],
+        fields["slope"],
+        ClipRange(0.2, 0.28, c),
+        fields["entropy"],
+    )
+
+
+def test_sums_over_the_live_tokens_of_each_region():
+    sums = sums_of()
+    assert (sums["tokens"], sums["count_above_pos"], sums["count_above_neg"], sums["count_below_pos"]) == (5, 2, 1, 1)
+    assert (sums["count_below_neg"], sums["count_inside"], sums["non_finite"], sums["dual_clipped"]) == (0, 1, 0, 0)
+    assert sums["slope_above_pos"] == pytest.approx(2.56)
+    assert sums["slope_inside"] == pytest.approx(1.0)
+    assert sums["neg_log_ratio"] == pytest.approx(-math.log(2 * 3 * 2 * 1 * 0.5), rel=1e-6)
+
+
 def test_entropy_of_tokens_clipped_high_against_the_rest():
-    ratio = torch.tensor([[2.0, 3.0, 2.0, 1.0, 0.5, 9.0]])
-    advantages = torch.tensor([[1.0, 1.0, -1.0, 1.0, 1.0, 1.0]])
-    entropy = torch.tensor([[3.0, 5.0, 1.0, 2.0, 0.0, float("nan")]])
-    live = torch.tensor([[True, True, True, True, True, False]])
-    metrics = clipped_high_entropy(torch.zeros(1, 6), ratio.log(), advantages, live, entropy, 0.28)
-    # Clipped high: 3 and 5, mean 4 over a fraction 2/5. The rest: 1, 2 and 0, mean 1 over 3/5.
-    assert metrics["actor/gppo/entropy_mass_above_pos"] / (2 / 5) == pytest.approx(4.0)
-    assert metrics["actor/gppo/entropy_mass_rest"] / (3 / 5) == pytest.approx(1.0)
+    sums = sums_of()
+    assert (sums["entropy_above_pos"], sums["entropy_rest"]) == (8.0, 3.0)
+
+
+def test_sums_of_the_parts_add_up_to_the_sums_of_the_whole():
+    first, second, whole = sums_of(slice(0, 1)), sums_of(slice(1, 2)), sums_of()
+    assert {name: pytest.approx(first[name] + second[name], abs=1e-12) for name in whole} == whole
+
+
+def test_dual_clip_counts_where_the_ratio_exceeds_c_against_a_negative_advantage():
+    assert sums_of(c=1.5)["dual_clipped"] == 1
+    assert sums_of(c=2.5)["dual_clipped"] == 0
+
+
+def test_live_log_probabilities_that_are_not_finite_are_counted():
+    assert sums_of(ratio=[[2.0, 0.0, 2.0], [1.0, 0.5, 0.0]])["non_finite"] == 1

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Lets the tests of this folder import their helper `preflight_samples`; nothing else."""
+"""Lets the tests of this folder import the helpers next to them; nothing else."""
 
 import sys
 from pathlib import Path

@@ -1,42 +1,41 @@
 # SPDX-License-Identifier: Apache-2.0
 """The trainer `klear_sync` without a cluster: its registration, its mode, its limits on lost rollouts."""
 
-from types import SimpleNamespace
-
 import pytest
 from omegaconf import OmegaConf
+from rollout_samples import group
 
 from klear_verl.errors import ConfigError
 from klear_verl.reward.extra_info import JUDGE_KEYS
 from klear_verl.trainer.config import KlearConfig
-from klear_verl.trainer.klear_sync import KlearSyncTrainer, LostRollouts
+from klear_verl.trainer.klear_sync import (
+    KlearSyncTrainer,
+    LostRollouts,
+    refuse_what_verl_would_do_otherwise,
+)
+from klear_verl.trainer.rollouts.buffer import GroupBuffer
 
 
 @pytest.fixture
 def trainer():
-    """A trainer that has read its configuration and started nothing: 4 prompts of 8 responses a step."""
+    """A trainer that has read its configuration and started nothing: 4 prompts of 2 responses a step."""
     made = KlearSyncTrainer.__new__(KlearSyncTrainer)
-    rollout = {"rollout": {"n": 8}}
-    made.config = OmegaConf.create({"data": {"train_batch_size": 4}, "actor_rollout_ref": rollout})
+    actor = {"ppo_mini_batch_size": 2}
+    made.config = OmegaConf.create(
+        {"data": {"train_batch_size": 4}, "actor_rollout_ref": {"rollout": {"n": 2}, "actor": actor}}
+    )
     made.klear = KlearConfig()
     made.global_steps = 7
+    made.replay_buffer = GroupBuffer.__new__(GroupBuffer)
+    made.replay_buffer.configure(
+        made.klear.groups, made.klear.overlong, batch_size=4, max_response_length=64, check_alive=lambda: None
+    )
+    made.replay_buffer.submitted([f"prompt{n}" for n in range(4)])
     return made
 
 
-@pytest.fixture
-def balanced(monkeypatch):
-    """The sizes of the batches that reach verl's own balancing, which pads them up."""
-    from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
-
-    seen = []
-    monkeypatch.setattr(
-        PPOTrainerSync, "_balance_batch", lambda self, batch, metrics, **_: seen.append(len(batch.keys)) or batch
-    )
-    return seen
-
-
-def batch_of(size):
-    return SimpleNamespace(keys=[str(n) for n in range(size)])
+def arrive(trainer, *groups):
+    trainer.replay_buffer._made = {made.uid: made for made in groups}
 
 
 def test_verls_registry_knows_the_trainer_by_name():
@@ -50,27 +49,54 @@ def test_the_mode_stays_synchronous_whatever_name_verl_assigns(trainer):
     assert trainer.trainer_mode == "sync"
 
 
-def test_a_full_batch_goes_on_and_reports_no_loss(trainer, balanced):
+def test_a_full_batch_goes_on_and_reports_no_loss(trainer):
+    arrive(trainer, *(group(1.0, -1.0, position=n) for n in range(4)))
     metrics = {}
-    trainer._balance_batch(batch_of(32), metrics)
-    assert (balanced, metrics["klear/lost_rollouts"]) == ([32], 0.0)
+    trainer._refuse_lost_rollouts(metrics)
+    assert metrics["klear/lost_rollouts"] == 0.0
 
 
-def test_a_batch_that_lost_a_response_stops_the_run_before_it_is_padded(trainer, balanced):
+def test_a_batch_that_lost_a_response_stops_the_run(trainer):
+    arrive(trainer, *(group(1.0, -1.0, position=n) for n in range(3)), group(1.0, position=3))
     with pytest.raises(LostRollouts) as caught:
-        trainer._balance_batch(batch_of(31), {})
-    assert "step 7: 1 of 32 responses were lost" in caught.value.what
+        trainer._refuse_lost_rollouts({})
+    assert "step 7: 1 of 8 responses were lost" in caught.value.what
     assert "klear.max_lost_rollouts" in caught.value.remedy
-    assert balanced == []
 
 
-def test_as_many_losses_as_allowed_go_on_and_are_counted(trainer, balanced):
+def test_as_many_losses_as_allowed_go_on_and_are_counted(trainer):
     trainer.klear = KlearConfig(max_lost_rollouts=2)
+    arrive(trainer, *(group(1.0, -1.0, position=n) for n in range(3)))
     metrics = {}
-    trainer._balance_batch(batch_of(30), metrics)
-    assert (balanced, metrics["klear/lost_rollouts"]) == ([30], 2.0)
+    trainer._refuse_lost_rollouts(metrics)
+    assert metrics["klear/lost_rollouts"] == 2.0
+    arrive(trainer, *(group(1.0, -1.0, position=n) for n in range(2)))
     with pytest.raises(LostRollouts):
-        trainer._balance_batch(batch_of(29), {})
+        trainer._refuse_lost_rollouts({})
+
+
+def test_a_step_whose_every_response_was_lost_stops_whatever_is_allowed(trainer):
+    trainer.klear = KlearConfig(max_lost_rollouts=100)
+    with pytest.raises(LostRollouts):
+        trainer._refuse_lost_rollouts({})
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "word"),
+    [
+        ("algorithm.filter_groups.enable", True, "klear.groups.mode=refill"),
+        ("actor_rollout_ref.actor.shuffle", True, "data.shuffle"),
+        ("trainer.v1.sampler.custom_sampler.path", "mine.py", "unset"),
+        ("actor_rollout_ref.actor.checkpoint.async_save", True, "false"),
+    ],
+)
+def test_options_of_verl_that_would_undo_ours_are_refused_with_the_remedy(key, value, word):
+    config = OmegaConf.create({})
+    OmegaConf.update(config, key, value)
+    with pytest.raises(ConfigError) as caught:
+        refuse_what_verl_would_do_otherwise(config)
+    assert key.rsplit(".", 1)[0] in caught.value.what
+    assert word in caught.value.remedy
 
 
 def test_the_judges_figures_stay_out_of_verls_validation_statistics(trainer):

@@ -1,14 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the trainer makes of the reward manager's fields: counts, means, and scores for responses nobody could grade."""
+"""What the trainer makes of the reward manager's fields: counts and means."""
 
-import numpy as np
 import pytest
-import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from klear_verl.reward.extra_info import JUDGE_KEYS
-from klear_verl.trainer.reward_metrics import impute_ungraded, judge_metrics, reward_metrics
+from klear_verl.trainer.reward_metrics import judge_metrics, response_metrics, reward_metrics
+from klear_verl.trainer.rollouts.responses import Response
 
 RIGHT = {"acc": 1.0, "pass_rate": 1.0, "task_score": 1.0, "ungraded": 0.0, "malformed": 0.0}
 HALF = {"acc": 0.0, "pass_rate": 0.5, "task_score": 0.5, "ungraded": 0.0, "malformed": 0.0}
@@ -16,23 +13,12 @@ MALFORMED = {"acc": 0.0, "pass_rate": 0.0, "task_score": 0.0, "ungraded": 0.0, "
 UNGRADED = {"acc": 0.0, "task_score": 0.0, "ungraded": 1.0, "malformed": 0.0}
 
 
-def scores(*totals, length=4):
-    """Token-level scores as the reward loop writes them: everything on the last token."""
-    tensor = torch.zeros(len(totals), length)
-    tensor[:, -1] = torch.tensor(totals)
-    return tensor
-
-
-def imputed(totals, groups, failed):
-    result = impute_ungraded(scores(*totals), list(groups), torch.tensor([bool(f) for f in failed]))
-    return result.sum(dim=-1).tolist()
-
-
-def grpo_advantages(token_scores, groups):
-    from verl.trainer.ppo.core_algos import compute_grpo_outcome_advantage
-
-    index = np.array(list(groups), dtype=object)
-    return compute_grpo_outcome_advantage(token_scores.clone(), torch.ones_like(token_scores), index)[0]
+def responses(*infos, rewards=None, source="math"):
+    rewards = rewards or [info.get("task_score", 0.0) for info in infos]
+    return [
+        Response((f"p_{n}_0",), "p", 0, n, 5, 10 * (n + 1), reward, info, source)
+        for n, (info, reward) in enumerate(zip(infos, rewards, strict=True))
+    ]
 
 
 def test_counts_are_numbers_of_responses():
@@ -41,15 +27,27 @@ def test_counts_are_numbers_of_responses():
 
 
 def test_means_are_over_the_graded_only():
-    metrics = reward_metrics([RIGHT, HALF, MALFORMED, UNGRADED])
+    metrics = response_metrics(responses(RIGHT, HALF, MALFORMED, UNGRADED))
     assert metrics["klear/acc"] == pytest.approx(1 / 3)
     assert metrics["klear/pass_rate"] == pytest.approx(0.5)
     assert metrics["klear/task_score"] == pytest.approx(0.5)
 
 
 def test_a_field_that_some_responses_lack_is_averaged_over_those_that_have_it():
-    assert reward_metrics([HALF, {"acc": 1.0}])["klear/pass_rate"] == 0.5
-    assert "klear/pass_rate" not in reward_metrics([{"acc": 1.0}])
+    assert response_metrics(responses(HALF, {"acc": 1.0}))["klear/pass_rate"] == 0.5
+    assert "klear/pass_rate" not in response_metrics(responses({"acc": 1.0}))
+
+
+def test_rewards_are_after_penalties_and_also_by_data_source():
+    mixed = responses(RIGHT, HALF, rewards=[1.0, 0.0]) + responses(HALF, rewards=[-1.0], source="code")
+    metrics = response_metrics(mixed)
+    assert metrics["klear/reward"] == 0.0
+    assert (metrics["klear/source/math/reward"], metrics["klear/source/code/reward"]) == (0.5, -1.0)
+    assert metrics["klear/source/math/acc"] == 0.5
+
+
+def test_the_mean_length_is_over_all_responses():
+    assert response_metrics(responses(RIGHT, UNGRADED, HALF))["klear/response_tokens"] == 20.0
 
 
 def test_the_share_cut_off_by_the_length_limit_is_of_all_responses():
@@ -58,10 +56,10 @@ def test_the_share_cut_off_by_the_length_limit_is_of_all_responses():
 
 @pytest.mark.parametrize("infos", [[], [UNGRADED]])
 def test_with_nothing_graded_there_are_counts_and_no_means(infos):
-    metrics = reward_metrics(infos)
+    metrics = response_metrics(responses(*infos))
     assert metrics["klear/ungraded"] == len(infos)
     assert metrics["klear/malformed"] == 0.0
-    assert not {"klear/acc", "klear/pass_rate", "klear/task_score"} & set(metrics)
+    assert not {"klear/acc", "klear/pass_rate", "klear/task_score", "klear/reward"} & set(metrics)
 
 
 def program(pass_rate=1.0, **changes):
@@ -114,58 +112,3 @@ def test_where_no_program_ran_there_are_counts_alone():
         "klear/judge/retries": 3.0,
         "klear/judge/untested": 0.0,
     }
-
-
-def test_an_ungraded_response_gets_the_mean_of_the_graded_ones_of_its_group():
-    assert imputed([1.0, 0.0, 0.5, -9.0], "aaaa", [0, 0, 0, 1]) == [1.0, 0.0, 0.5, 0.5]
-
-
-def test_groups_do_not_mix_even_when_interleaved():
-    assert imputed([1.0, 0.0, 0.0, 0.0], "abab", [0, 0, 1, 1]) == [1.0, 0.0, 1.0, 0.0]
-
-
-def test_a_group_with_nothing_graded_gets_zero_throughout():
-    assert imputed([-1.0, -1.0, 1.0], "aab", [1, 1, 0]) == [0.0, 0.0, 1.0]
-
-
-def test_the_imputed_value_stands_on_the_first_token_alone():
-    result = impute_ungraded(scores(1.0, 5.0), ["a", "a"], torch.tensor([False, True]))
-    assert result.tolist() == [[0.0, 0.0, 0.0, 1.0], [1.0, 0.0, 0.0, 0.0]]
-
-
-def test_the_scores_given_are_not_changed():
-    given_scores = scores(1.0, 5.0)
-    impute_ungraded(given_scores, ["a", "a"], torch.tensor([False, True]))
-    assert torch.equal(given_scores, scores(1.0, 5.0))
-
-
-def test_verls_advantage_of_an_ungraded_response_is_exactly_zero_and_the_others_keep_their_signs():
-    groups, failed = "aaaabbbb", torch.tensor([0, 0, 1, 0, 1, 1, 1, 1]).bool()
-    token_scores = impute_ungraded(scores(1.0, -0.5, -1.0, 0.25, -1.0, -1.0, -1.0, -1.0), list(groups), failed)
-    # Group a: mean of 1, -0.5 and 0.25 is 0.25, exact in binary; so the third response and the fourth sit on the mean.
-    advantages = grpo_advantages(token_scores, groups)
-    assert torch.equal(advantages[failed], torch.zeros(5, 4))
-    assert (advantages[0] > 0).all() and (advantages[1] < 0).all() and (advantages[3] == 0).all()
-
-
-@given(
-    totals=st.lists(st.tuples(st.floats(-2, 2, width=32), st.booleans()), min_size=2, max_size=16),
-    split=st.integers(0, 16),
-)
-@settings(deadline=None)
-def test_for_any_scores_an_ungraded_response_is_off_its_groups_mean_by_rounding_at_most(totals, split):
-    groups = "".join("a" if row < split else "b" for row in range(len(totals)))
-    failed = torch.tensor([failed for _, failed in totals])
-    sums = impute_ungraded(scores(*[total for total, _ in totals]), list(groups), failed).sum(-1)
-    for group in "ab":
-        members = torch.tensor([name == group for name in groups])
-        if (members & failed).any():
-            off = sums[members & failed].double() - sums[members].double().mean()
-            assert off.abs().max() <= 4e-7  # two units in the last place of float32 at 2
-
-
-@given(st.lists(st.floats(-2, 2, width=32), min_size=1, max_size=8))
-def test_where_all_are_graded_nothing_changes(totals):
-    assert torch.equal(
-        impute_ungraded(scores(*totals), ["a"] * len(totals), torch.zeros(len(totals)).bool()), scores(*totals)
-    )

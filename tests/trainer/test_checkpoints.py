@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Checkpoints are complete or absent, whatever moment a kill chooses."""
+
+from types import SimpleNamespace
+
+import pytest
+from omegaconf import OmegaConf
+
+from klear_verl.errors import EnvironmentProblem
+from klear_verl.trainer import checkpoints
+
+FILES = ("model", "optim", "extra_state")
+
+
+class Killed(BaseException):
+    """Stands for a kill at this point."""
+
+
+def trainer(folder, step, keep=None, ranks=2):
+    config = {
+        "trainer": {
+            "default_local_dir": str(folder),
+            "max_actor_ckpt_to_keep": keep,
+            "max_critic_ckpt_to_keep": keep,
+            "nnodes": 1,
+            "n_gpus_per_node": ranks,
+        },
+        "actor_rollout_ref": {
+            "actor": {"strategy": "fsdp", "checkpoint": {"save_contents": ["model", "optimizer", "extra"]}}
+        },
+    }
+    told = []
+    callback = SimpleNamespace(on_save=lambda **event: told.append(event["checkpoint_dir"]))
+    return SimpleNamespace(config=OmegaConf.create(config), global_steps=step, checkpoint_callback=callback, told=told)
+
+
+def write(made, ranks=2, killed=False):
+    """As verl's `_save_checkpoint` does: into `default_local_dir`, the tracker last."""
+    from pathlib import Path
+
+    folder = Path(made.config.trainer.default_local_dir)
+    actor = folder / f"global_step_{made.global_steps}" / "actor"
+    actor.mkdir(parents=True)
+    for rank in range(ranks):
+        for name in FILES:
+            (actor / f"{name}_world_size_2_rank_{rank}.pt").write_text(f"step {made.global_steps}")
+    if killed:
+        raise Killed
+    (folder / checkpoints.TRACKER).write_text(str(made.global_steps))
+    made.checkpoint_callback.on_save(
+        trainer=made, global_step=made.global_steps, checkpoint_dir=str(actor.parent), async_save=False
+    )
+
+
+def saved(folder, step, **options):
+    made = trainer(folder, step, **options)
+    checkpoints.save(made, lambda: write(made))
+    return made
+
+
+def state(folder):
+    tracker = folder / checkpoints.TRACKER
+    return checkpoints.saved_steps(folder), tracker.read_text() if tracker.exists() else None
+
+
+def test_a_saved_checkpoint_is_in_its_place_and_the_tracker_names_it(tmp_path):
+    made = saved(tmp_path, 5)
+    assert state(tmp_path) == ([5], "5")
+    assert made.told == [str(tmp_path / "global_step_5")]
+    assert made.config.trainer.default_local_dir == str(tmp_path)
+
+
+def test_a_kill_while_writing_leaves_the_earlier_checkpoint_as_it_was(tmp_path):
+    saved(tmp_path, 5)
+    made = trainer(tmp_path, 10)
+    with pytest.raises(Killed):
+        checkpoints.save(made, lambda: write(made, killed=True))
+    assert state(tmp_path) == ([5], "5")
+    checkpoints.clear_incomplete(made.config)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["global_step_5", checkpoints.TRACKER]
+
+
+def test_a_kill_between_the_rename_and_the_tracker_is_made_good_when_the_step_is_saved_again(tmp_path):
+    saved(tmp_path, 5)
+    saved(tmp_path, 10)
+    (tmp_path / checkpoints.TRACKER).write_text("5")
+    saved(tmp_path, 10)
+    assert state(tmp_path) == ([5, 10], "10")
+
+
+def test_only_the_newest_are_kept_and_never_fewer_than_asked_for(tmp_path):
+    for step in (5, 10, 15):
+        saved(tmp_path, step, keep=2)
+    assert state(tmp_path) == ([10, 15], "15")
+
+
+def test_without_a_limit_all_are_kept(tmp_path):
+    for step in (5, 10, 15):
+        saved(tmp_path, step)
+    assert state(tmp_path) == ([5, 10, 15], "15")
+
+
+def test_a_checkpoint_that_lacks_a_ranks_files_is_not_committed(tmp_path):
+    made = trainer(tmp_path, 5)
+    with pytest.raises(EnvironmentProblem, match=r"lacks 3 files, the first is model_world_size_2_rank_1\.pt"):
+        checkpoints.save(made, lambda: write(made, ranks=1))
+    assert state(tmp_path) == ([], None)
+    assert made.told == []
