@@ -15,7 +15,7 @@ from klear_verl.errors import ConfigError
 class StrictModel(BaseModel):
     """Base of our configuration models: frozen, and no unknown keys."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 M = TypeVar("M", bound=BaseModel)

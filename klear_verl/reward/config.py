@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -53,16 +53,20 @@ DATA_SOURCES: Mapping[str, Task] = {
 }
 """Which task each known data_source is. `RewardConfig.data_sources` extends and overrides it."""
 
+Reward = Annotated[float, Field(ge=-1e6, le=1e6)]
+"""A reward that a recipe sets, small enough for the statistics of a group in float32, in which verl computes
+advantages. NaN and the infinities are refused by every `StrictModel`."""
+
 
 class MathReward(StrictModel):
     """The math reward (paper, section 3: +1 / -1 on final correctness) and the grader's limits."""
 
-    correct: float = 1.0
-    wrong: float = -1.0
-    no_think_end: float = Field(
+    correct: Reward = 1.0
+    wrong: Reward = -1.0
+    no_think_end: Reward = Field(
         default=-1.0, description="no `</think>`: the released code's -0.5 beats a wrong answer"
     )
-    no_think_start: float = Field(default=-1.0, description="`</think>` but no `<think>`; the released code gives -2")
+    no_think_start: Reward = Field(default=-1.0, description="`</think>` but no `<think>`; the released code gives -2")
     workers: int = Field(default=1, ge=1, description="grader processes")
     cpu_s: float = Field(default=5.0, gt=0, description="CPU time of one grading; over it the process is killed")
     wall_s: float = Field(default=30.0, gt=0, description="wall-clock backstop of one grading")
@@ -74,7 +78,7 @@ class CodeReward(StrictModel):
     = 1, else -1."""
 
     shape: CodeShape = "soft"
-    malformed: float | None = Field(
+    malformed: Reward | None = Field(
         default=None, description="no think tags or no program; None: what a program failing every test gets"
     )
 

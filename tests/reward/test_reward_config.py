@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Properties of the reward configuration and of shaping."""
 
+import math
+
 import pytest
+from omegaconf import OmegaConf
 
 from klear_verl.errors import ConfigError, DataError
 from klear_verl.reward.config import DATA_SOURCES, reward_config
@@ -40,6 +43,38 @@ def test_released_values_are_accepted_when_inversion_is_allowed():
 def test_wrong_not_below_correct_is_refused_even_then():
     with pytest.raises(ConfigError, match=r"math\.wrong"):
         reward_config({"math": {"wrong": 1.0}, "allow_inversion": True})
+
+
+REWARDS = ["math.correct", "math.wrong", "math.no_think_end", "math.no_think_start", "code.malformed"]
+
+
+@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan])
+@pytest.mark.parametrize("key", REWARDS)
+def test_a_reward_that_is_no_finite_number_is_refused_by_name(key, value):
+    part, name = key.split(".")
+    # Inversions are allowed, so that no other rule can refuse it.
+    with pytest.raises(ConfigError, match=rf"klear\.{part}\.{name}: Input should be a finite number"):
+        reward_config({part: {name: value}, "allow_inversion": True})
+
+
+@pytest.mark.parametrize("value", [-1e7, 1e7])
+@pytest.mark.parametrize("key", REWARDS)
+def test_a_reward_too_large_for_float32_statistics_is_refused_by_name(key, value):
+    part, name = key.split(".")
+    with pytest.raises(ConfigError, match=rf"klear\.{part}\.{name}: Input should be (greater|less) than or equal to"):
+        reward_config({part: {name: value}, "allow_inversion": True})
+
+
+@pytest.mark.parametrize("limit", ["cpu_s", "wall_s"])
+def test_a_limit_of_grading_that_is_no_finite_number_is_refused(limit):
+    with pytest.raises(ConfigError, match=rf"klear\.math\.{limit}: Input should be a finite number"):
+        reward_config({"math": {limit: math.inf}})
+
+
+def test_yaml_infinity_from_a_recipe_is_refused():
+    recipe = OmegaConf.create("{math: {correct: .inf}}")
+    with pytest.raises(ConfigError, match=r"math\.correct: Input should be a finite number \(got inf\)"):
+        reward_config(OmegaConf.to_container(recipe))
 
 
 def test_unknown_key_is_named_in_full_with_the_nearest():
