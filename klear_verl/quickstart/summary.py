@@ -11,7 +11,7 @@ from klear_verl.errors import DataError
 from klear_verl.quickstart.stages import RUN_STAGES
 from klear_verl.trainer.run_dir import RunDir, versions, write_atomically
 
-REWARD, LOSS = "critic/score/mean", "train/loss"
+REWARD, LOSS = "klear/reward", "train/loss"
 CHECKPOINTS = ("before_sft", "after_sft", "after_math_rl", "after_code_rl")
 ENDS = 3
 """The first and last reward of a stage are means over this many steps: one step's batch is noise."""

@@ -7,24 +7,29 @@ from __future__ import annotations
 import re
 import sys
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 MARK = "@klear-phase:"
 _STEP = re.compile(r"step:(\d{1,12}) - (.*)")
 _PAIR = re.compile(r"([^\s:]+):(?:np\.float\d+\()?(-?(?:\d+(?:\.\d*)?|\.\d+)(?:e[-+]?\d+)?|nan|-?inf)")
 SHOWN = (
+    ("klear/reward", "reward", "{:+.3f}"),
     ("critic/score/mean", "reward", "{:+.3f}"),
     ("klear/acc", "acc", "{:.3f}"),
     ("klear/pass_rate", "pass rate", "{:.3f}"),
     ("klear/ungraded", "UNGRADED", "{:.0f}"),
+    ("klear/groups/trained", "groups", "{:.0f}"),
+    ("klear/skipped_steps", "NO SIGNAL", "{:.0f}"),
     ("train/loss", "loss", "{:.4f}"),
     ("val/loss", "held-out loss", "{:.4f}"),
+    ("klear/response_tokens", "tokens", "{:.0f}"),
     ("response_length/mean", "tokens", "{:.0f}"),
     ("actor/grad_norm", "grad norm", "{:.3f}"),
     ("timing_s/step", "s/step", "{:.1f}"),
 )
-"""Metric, label and format of what the line shows, where the step has it."""
+"""Metric, label and format of what the line shows, where the step has it; of two with one label, the first."""
+
+ONLY_IF_ANY = ("klear/ungraded", "klear/skipped_steps")
 
 QUIET_S = 5.0
 """Without a terminal, steps are shown at most this often."""
@@ -90,9 +95,8 @@ class ProgressLine:
 
 def describe(values: dict[str, float]) -> str:
     """The metrics of one step, as the line shows them."""
-    parts: Sequence[str] = [
-        f"{label} {form.format(values[name])}"
-        for name, label, form in SHOWN
-        if name in values and not (name == "klear/ungraded" and values[name] == 0)
-    ]
-    return "  ".join(parts)
+    parts: dict[str, str] = {}
+    for name, label, form in SHOWN:
+        if name in values and label not in parts and not (name in ONLY_IF_ANY and values[name] == 0):
+            parts[label] = f"{label} {form.format(values[name])}"
+    return "  ".join(parts.values())

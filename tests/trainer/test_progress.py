@@ -55,6 +55,16 @@ def test_ungraded_responses_are_shown_only_if_there_are_any():
     assert "UNGRADED 3" in describe({"klear/ungraded": 3.0})
 
 
+def test_the_reward_of_all_responses_is_shown_rather_than_that_of_the_chosen_ones():
+    shown_text = describe({"critic/score/mean": 0.9, "klear/reward": 0.25})
+    assert shown_text == "reward +0.250"
+
+
+def test_a_step_in_which_nothing_trained_says_so():
+    assert "NO SIGNAL" in describe({"klear/skipped_steps": 1.0})
+    assert "NO SIGNAL" not in describe({"klear/skipped_steps": 0.0})
+
+
 @pytest.mark.parametrize("value", ["nan", "inf", "-inf"])
 def test_a_metric_that_is_not_finite_is_shown_as_it_is(value):
     assert f"loss {value}" in shown(f"step:1 - train/loss:{value}")[0]
