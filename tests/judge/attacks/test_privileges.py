@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The judge holds as root and as an ordinary user, with namespaces and without."""
+"""The judge holds with the most privileges and with the least: root with namespaces, an ordinary user without.
+
+`privileges.py` tries the two cases in between as well, at both granularities.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,9 @@ from privileges import CASES, Case, impossible, run
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@pytest.mark.parametrize("case", [CASES[0], CASES[-1]], ids=lambda case: case.name)
 def test_battery_holds(case: Case) -> None:
     reason = impossible(case)
     if reason:
         pytest.skip(reason)
-    # The other granularity has the same layers; `privileges.py` tries both.
     assert run(case, "--granularity", "test")["flaws"] == []
