@@ -1,27 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The pictures of training: one function per question a person asks of a run. None is drawn without its metric."""
+"""The pictures of training: one function per question a person asks of a run. None is drawn without its metric.
+
+Those of the method's inner workings stand in diagnostics.py."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from klear_verl.report.curves import Curve, Stage, band
-from klear_verl.report.metrics import Metrics
+from klear_verl.report.diagnostics import clip_regions, clipped_entropy, groups, mismatch, percent, policy, positives
+from klear_verl.report.metrics import REWARD
 from klear_verl.report.panels import Line, Panel, chart, slug, step_axis
 from klear_verl.report.style import ALARM, PALETTE, Chart, figure, legend_above, looks, to_svg
 
 
-def percent(label: str, name: str, colour: str | None = None) -> Line:
-    """A fraction, drawn in percent."""
-    return Line(label, (name,), 100.0, colour)
-
-
 def reward(stage: Stage) -> Chart | None:
     """Mean reward per step."""
-    line = Line("reward", ("critic/score/mean", "critic/rewards/mean"))
+    line = Line("reward", REWARD)
     text = "Mean score of all responses sampled at a step: rising means that more of them earn their reward."
     return chart(stage, "Reward", text, [Panel("mean reward (score units)", (line,))])
 
@@ -36,6 +32,20 @@ def correctness(stage: Stage) -> Chart | None:
     return chart(stage, "Correct responses", text, [Panel("share (%)", tuple(lines), from_zero=True)])
 
 
+def by_source(stage: Stage) -> Chart | None:
+    """Reward and correctness of each data source; with a single source there is nothing to tell apart."""
+    sources = sorted({n.rsplit("/", 1)[0] for run in stage.runs for n in run.metrics.with_prefix("klear/source/")})
+    if len(sources) < 2:
+        return None
+    panels = [
+        Panel("mean reward", tuple(Line(source, (f"klear/source/{source}/reward",)) for source in sources)),
+        Panel(
+            "correct (%)", tuple(percent(source, f"klear/source/{source}/acc") for source in sources), from_zero=True
+        ),
+    ]
+    return chart(stage, "By data source", "Mean reward and share of correct responses of each data source.", panels)
+
+
 def validation(stage: Stage) -> Chart | None:
     """verl's own validation during the run."""
     names = sorted({n for run in stage.runs for n in run.metrics.with_prefix("val-core/") if "/mean@" in n})
@@ -44,62 +54,14 @@ def validation(stage: Stage) -> Chart | None:
     return chart(stage, "Validation during training", text, [Panel("score", lines)])
 
 
-# As algorithm/clip_regions.py names them. The first two are those whose gradient plain clipping drops.
-_REGIONS = {
-    "below_neg": ("ratio low, advantage < 0", PALETTE[0]),
-    "above_pos": ("ratio high, advantage > 0", PALETTE[1]),
-    "below_pos": ("ratio low, advantage > 0", PALETTE[5]),
-    "above_neg": ("ratio high, advantage < 0", PALETTE[4]),
-}
-
-
-def clip_regions(stage: Stage) -> Chart | None:
-    """Share of tokens outside the clip range, by region, and of the gradient they carry."""
-
-    def panel(label: str, metric: str) -> Panel:
-        lines = [percent(words, f"actor/gppo/{metric}_{name}", colour=c) for name, (words, c) in _REGIONS.items()]
-        return Panel(label, tuple(lines), from_zero=True)
-
-    text = (
-        "Tokens outside the clip range (above) and the share of the gradient they carry (below). "
-        "Plain clipping drops the gradient of the two darker lines; GPPO keeps it, bounded."
-    )
-    panels = [panel("tokens (%)", "frac"), panel("gradient (%)", "grad_share")]
-    return chart(stage, "Clip regions", text, panels)
-
-
-def clipped_entropy(stage: Stage) -> Chart | None:
-    """Entropy of the tokens that clip-higher would drop, against the rest: the paper's claim, checked."""
-
-    def mean_entropy(metrics: Metrics, mass: str, share: Callable[[float], float]) -> dict[int, float]:
-        masses, above = metrics.get(f"actor/gppo/entropy_mass_{mass}"), metrics.get("actor/gppo/frac_above_pos")
-        return {step: masses[step] / share(above[step]) for step in masses if share(above.get(step, 0.0)) > 0}
-
-    lines = (
-        Line(
-            "ratio high, advantage > 0", compute=lambda m: mean_entropy(m, "above_pos", lambda x: x), colour=PALETTE[1]
-        ),
-        Line("all other tokens", compute=lambda m: mean_entropy(m, "rest", lambda x: 1 - x), colour=PALETTE[6]),
-    )
-    text = "Mean entropy of the tokens clipped high and of the rest: GPPO's premise is that the former lie higher."
-    return chart(stage, "Entropy of clipped tokens", text, [Panel("entropy (nats)", lines, from_zero=True)])
-
-
-def policy(stage: Stage) -> Chart | None:
-    """Gradient norm, entropy and KL: is the optimisation healthy?"""
-    panels = [
-        Panel("gradient norm", (Line("gradient norm", ("actor/grad_norm",)),), from_zero=True),
-        Panel("entropy (nats)", (Line("entropy", ("actor/entropy", "actor/entropy_loss"), colour=PALETTE[2]),)),
-        Panel("KL (nats)", (Line("KL to the old policy", ("actor/ppo_kl",), colour=PALETTE[3]),)),
-    ]
-    text = "Spikes of the gradient norm mean unstable steps; entropy near 0 means that the policy no longer explores."
-    return chart(stage, "Gradient norm, entropy and KL", text, panels)
-
-
 def lengths(stage: Stage) -> Chart | None:
     """Response length, and how many were cut off."""
     panels = [
-        Panel("mean length (tokens)", (Line("mean length", ("response_length/mean",)),), from_zero=True),
+        Panel(
+            "mean length (tokens)",
+            (Line("mean length", ("klear/response_tokens", "response_length/mean")),),
+            from_zero=True,
+        ),
         Panel("cut off (%)", (percent("cut off", "klear/overlong", colour=PALETTE[1]),), from_zero=True),
     ]
     text = "Mean response length, and the share cut off by the length limit: a cut-off response has no answer."
@@ -223,11 +185,15 @@ RL_CHARTS = (
     reward,
     correctness,
     validation,
+    by_source,
+    groups,
     scoring,
     judging,
     clip_regions,
+    clipped_entropy,
+    positives,
     lengths,
     policy,
+    mismatch,
     step_time,
-    clipped_entropy,
 )

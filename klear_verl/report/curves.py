@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from klear_verl.report.sources import TrainingRun
+from klear_verl.report.training_run import TrainingRun
 
 Pick = Callable[[TrainingRun], dict[int, float]]
 """Chooses one series (step → value) of a run."""

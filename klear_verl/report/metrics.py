@@ -16,6 +16,9 @@ from typing import Any
 
 from klear_verl.errors import DataError
 
+REWARD = ("klear/reward", "critic/score/mean", "critic/rewards/mean")
+"""The mean reward of a step: of all responses sampled, as our trainer logs it, or of those that verl trained on."""
+
 
 @dataclass(frozen=True)
 class Metrics:

@@ -11,9 +11,11 @@ from matplotlib.figure import Figure
 from klear_verl.errors import DataError
 from klear_verl.report.curves import group
 from klear_verl.report.held_out import benchmarks, draw_accuracy
+from klear_verl.report.metrics import REWARD
 from klear_verl.report.panels import draw_curve, step_axis
-from klear_verl.report.sources import TrainingRun, discover
+from klear_verl.report.sources import discover
 from klear_verl.report.style import PALETTE, legend_above, looks
+from klear_verl.report.training_run import TrainingRun
 
 
 def save_overview_png(quickstart_dir: Path, path: Path, dpi: int = 150) -> None:
@@ -50,4 +52,4 @@ def save_overview_png(quickstart_dir: Path, path: Path, dpi: int = 150) -> None:
 
 
 def _reward(run: TrainingRun) -> dict[int, float]:
-    return run.metrics.get("critic/score/mean")
+    return run.metrics.get(*REWARD)

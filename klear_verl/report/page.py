@@ -4,14 +4,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import resources
 
 import jinja2
 import numpy as np
 
-from klear_verl.report import tables
+from klear_verl.report import ablation_charts, ablation_tables, tables
+from klear_verl.report.ablations import Ablation
 from klear_verl.report.charts import RL_CHARTS, SFT_CHARTS
 from klear_verl.report.curves import TITLES, Stage, group
 from klear_verl.report.held_out import STAGES, Benchmark, accuracy, benchmarks
@@ -19,6 +20,7 @@ from klear_verl.report.panels import slug
 from klear_verl.report.sources import Evaluation, Material
 from klear_verl.report.style import Chart
 from klear_verl.report.tables import Table
+from klear_verl.report.training_run import TrainingRun
 
 
 @dataclass(frozen=True)
@@ -32,12 +34,15 @@ class Tile:
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page with its pictures."""
+    """A part of the page: perhaps a table that says it all and how to read it; pictures; tables to unfold, by title."""
 
     id: str
     title: str
     intro: str
     charts: list[Chart]
+    outcome: Table | None = None
+    note: str = ""
+    details: dict[str, Table] = field(default_factory=dict)
 
 
 def render(material: Material, title: str) -> str:
@@ -53,10 +58,11 @@ def render(material: Material, title: str) -> str:
     return template.render(
         title=title,
         lead=_lead(material, stages),
-        alarms=alarms(stages, material.evaluations),
+        alarms=alarms(stages, material.evaluations, material.ablations),
         tiles=_tiles(stages, marks),
         held_out=[accuracy(benchmark) for benchmark in marks],
         held_out_table=tables.held_out(marks),
+        ablations=[_ablation(ablation) for ablation in material.ablations],
         runs=_runs(material, stages),
         sections=[section for stage in stages if (section := _section(stage))],
         versions=tables.versions(material),
@@ -72,21 +78,23 @@ def _lead(material: Material, stages: Sequence[Stage]) -> str:
     names = [stage.title for stage in stages]
     if names:
         parts.append(" → ".join(names))
-    elif material.evaluations:
+    if material.ablations:
+        parts.append(f"{len(material.ablations)} ablation{'s' if len(material.ablations) > 1 else ''}")
+    if not parts and material.evaluations:
         parts.append("Evaluation")
-    everywhere = [run.info.seed for run in material.runs if run.info]
+    everywhere = [run.info.seed for run in material.all_runs if run.info]
     everywhere += [evaluation.seed for evaluation in material.evaluations]
     everywhere += [quickstart.summary.seed for quickstart in material.quickstarts]
     seeds = sorted({seed for seed in everywhere if seed is not None})
     if seeds:
         parts.append(f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}")
-    walls = [run.info.wall_s for run in material.runs if run.info and run.info.wall_s is not None]
+    walls = [run.info.wall_s for run in material.all_runs if run.info and run.info.wall_s is not None]
     if walls:
         parts.append(f"{tables.duration(sum(walls))} of training")
     return " · ".join(parts)
 
 
-def alarms(stages: Sequence[Stage], evaluations: Sequence[Evaluation]) -> list[str]:
+def alarms(stages: Sequence[Stage], evaluations: Sequence[Evaluation], ablations: Sequence[Ablation] = ()) -> list[str]:
     """Everything that makes the pictures below less than the truth; shown in red, first."""
     found = []
     for stage in stages:
@@ -95,15 +103,16 @@ def alarms(stages: Sequence[Stage], evaluations: Sequence[Evaluation]) -> list[s
             where = f"{stage.title} ({run.directory.name if seed is None else f'seed {seed}'})"
             if run.info and run.info.status in ("failed", "interrupted"):
                 found.append(f"{where} {run.info.status} after {run.metrics.last_step} steps.")
-            for metric, what in _FAILURES.items():
-                counts = run.metrics.get(metric)
-                bad = {step: count for step, count in counts.items() if count > 0}
-                if bad:
-                    worst = max(bad, key=lambda step: bad[step])
-                    found.append(
-                        f"{where}: {sum(bad.values()):.0f} responses {what}, in {len(bad)} of {len(counts)} steps; "
-                        f"worst {bad[worst]:.0f} at step {worst}."
-                    )
+            found += _failures(where, run)
+    for ablation in ablations:
+        for arm in ablation.arms:
+            for item in arm.runs:
+                where = f"{ablation.spec.title}, {arm.name} (seed {item.seed})"
+                if item.status != "finished":
+                    reason = f": {item.detail.splitlines()[0]}" if item.detail and item.status == "failed" else ""
+                    found.append(f"{where} is not finished and counts nowhere ({item.status}{reason}).")
+                if item.run:
+                    found += _failures(where, item.run)
     for evaluation in evaluations:
         for model, results in evaluation.results.items():
             found += [
@@ -111,6 +120,20 @@ def alarms(stages: Sequence[Stage], evaluations: Sequence[Evaluation]) -> list[s
                 for benchmark, result in results.items()
                 if result.ungraded
             ]
+    return found
+
+
+def _failures(where: str, run: TrainingRun) -> list[str]:
+    found = []
+    for metric, what in _FAILURES.items():
+        counts = run.metrics.get(metric)
+        bad = {step: count for step, count in counts.items() if count > 0}
+        if bad:
+            worst = max(bad, key=lambda step: bad[step])
+            found.append(
+                f"{where}: {sum(bad.values()):.0f} responses {what}, in {len(bad)} of {len(counts)} steps; "
+                f"worst {bad[worst]:.0f} at step {worst}."
+            )
     return found
 
 
@@ -154,3 +177,16 @@ def _section(stage: Stage) -> Section | None:
         return None
     recipe = "" if stage.title == stage.recipe else f"Recipe {stage.recipe}"
     return Section(slug(f"{stage.kind}-{stage.recipe}"), stage.title, recipe, charts)
+
+
+def _ablation(ablation: Ablation) -> Section:
+    details = {"What the arms change": ablation_tables.changes(ablation), "The runs": ablation_tables.runs(ablation)}
+    return Section(
+        slug(f"ablation-{ablation.name}"),
+        ablation.spec.title,
+        ablation.spec.about,
+        ablation_charts.charts(ablation),
+        ablation_tables.outcome(ablation),
+        ablation_tables.note(ablation),
+        details,
+    )

@@ -7,44 +7,46 @@ What is drawn and why is charts.py's.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from klear_verl.report.curves import Curve, Stage, smooth
-from klear_verl.report.metrics import Metrics
-from klear_verl.report.sources import TrainingRun
 from klear_verl.report.style import PALETTE, Chart, figure, legend_above, looks, to_svg
+from klear_verl.report.training_run import TrainingRun
 
 SMOOTH_FROM, WINDOW = 12, 5
 
 
 @dataclass(frozen=True)
 class Line:
-    """One metric of a chart: the first of `names` that a run logged (or `compute`d of several), times `scale`."""
+    """One metric of a chart: the first of `names` that a run logged, times `scale`."""
 
     label: str
-    names: tuple[str, ...] = ()
+    names: tuple[str, ...]
     scale: float = 1.0
     colour: str | None = None
-    compute: Callable[[Metrics], dict[int, float]] | None = None
 
     def pick(self, run: TrainingRun) -> dict[int, float]:
         """The series of a run."""
-        series = self.compute(run.metrics) if self.compute else run.metrics.get(*self.names)
-        return {step: value * self.scale for step, value in series.items()}
+        return {step: value * self.scale for step, value in run.metrics.get(*self.names).items()}
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One pair of axes: its y label with the unit, and what is drawn. Counts and schedules are not to be smoothed."""
+    """One pair of axes: its y label with the unit, and what is drawn. Counts and schedules are not to be smoothed.
+
+    `stacked` parts of a whole lie on top of each other, as areas; where runs are compared they are lines all the same.
+    """
 
     ylabel: str
     lines: tuple[Line, ...]
     from_zero: bool = False
     smoothed: bool = True
+    stacked: bool = False
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,10 @@ def chart(stage: Stage, title: str, reading: str, panels: Sequence[Panel]) -> Ch
     filled = [(panel, drawn) for panel in panels if (drawn := _drawn(stage, panel))]
     if not filled:
         return None
+    areas = [panel.stacked and len(stage.lines) == 1 for panel, _ in filled]
+    lines = [
+        (panel, item.curve) for (panel, drawn), area in zip(filled, areas, strict=True) if not area for item in drawn
+    ]
     seeds = max(item.curve.seeds for _, drawn in filled for item in drawn)
     with looks():
         # A legend is needed once, unless a panel has other lines than the one above it.
@@ -66,19 +72,25 @@ def chart(stage: Stage, title: str, reading: str, panels: Sequence[Panel]) -> Ch
         legends = [len(here) > 1 and here != above for here, above in zip(names, [[], *names], strict=False)]
         rows = sum(_rows(here) for here, shown in zip(names, legends, strict=True) if shown)
         fig, axes = figure(len(filled), extra=0.18 * max(0, rows - 1))
-        for ax, (panel, drawn), legend in zip(axes, filled, legends, strict=True):
-            for item in drawn:
+        for ax, (panel, drawn), legend, area in zip(axes, filled, legends, areas, strict=True):
+            if area:
+                draw_stack(ax, [(item.curve, item.colour) for item in drawn])
+            for item in drawn if not area else ():
                 draw_curve(ax, item.curve, item.colour, item.dash, panel.smoothed)
             if legend:
                 legend_above(ax, _columns([item.curve.label for item in drawn]))
             ax.set_ylabel(panel.ylabel)
-            if panel.from_zero:
-                ax.set_ylim(bottom=0)
+            if panel.from_zero:  # with room above a line that hardly moves
+                ax.set_ylim(0, max(ax.get_ylim()[1], 1.04 * ax.dataLim.ymax))
+            if max(map(abs, ax.get_ylim())) < 1e-3:  # a common factor would be written into the legend
+                ax.yaxis.set_major_formatter("{x:.2g}")
         step_axis(axes[-1])
-        if any(panel.smoothed and is_long(item.curve) for panel, drawn in filled for item in drawn):
+        if any(panel.smoothed and is_long(curve) for panel, curve in lines):
             reading += f" Thin: as logged; bold: mean of {WINDOW} steps."
-        if seeds > 1:
+        if seeds > 1 and lines:
             reading += f" Lines: mean of {seeds} seeds; shaded: lowest to highest."
+        if seeds > 1 and any(areas):
+            reading += f" Areas: mean of {seeds} seeds."
         return Chart(title, reading, to_svg(fig, f"{stage.title}: {title}", slug(f"{stage.recipe}-{title}")))
 
 
@@ -122,6 +134,26 @@ def draw_curve(ax: Axes, curve: Curve, colour: str, dash: str = "-", smoothed: b
     else:
         marker = "" if is_long(curve) else "o"
         ax.plot(curve.steps, curve.mean, dash, color=colour, label=curve.label, marker=marker, markersize=3)
+
+
+def draw_stack(ax: Axes, layers: Sequence[tuple[Curve, str]]) -> None:
+    """Curves of one whole on top of each other, each in its colour and one step wide: a step that logged nothing is a
+    gap, not a slope between its neighbours."""
+    steps = sorted({float(step) for curve, _ in layers for step in curve.steps})
+    edges: list[float] = []
+    at_edge: list[float] = []  # the step whose value an edge has; NaN in a gap
+    for number, step in enumerate(steps):
+        if number and step - steps[number - 1] > 1:
+            edges.append(np.nan)
+            at_edge.append(np.nan)
+        edges += [step - 0.5, step + 0.5]
+        at_edge += [step, step]
+    base = np.zeros(len(edges))
+    for curve, colour in layers:
+        values = dict(zip(curve.steps, curve.mean, strict=True))
+        top = base + np.array([values.get(step, 0.0) for step in at_edge])
+        ax.fill_between(edges, base, top, color=colour, label=curve.label, linewidth=0)
+        base = top
 
 
 def step_axis(ax: Axes) -> None:

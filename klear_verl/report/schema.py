@@ -81,6 +81,58 @@ class QuickstartSummary(_Read):
     versions: dict[str, str] = Field(default_factory=dict)
 
 
+class AblationArm(_Read):
+    """What an arm changes, in a spec."""
+
+    overrides: tuple[str, ...] = ()
+    recipe: str | None = None
+
+
+class AblationFigure(_Read):
+    """What to draw of an ablation. Names that this report does not know are not drawn."""
+
+    show: tuple[str, ...] = ()
+    training: str = "reward"
+
+
+class AblationSpec(_Read):
+    """The spec of an ablation, as `klear ablate` read it."""
+
+    title: str
+    about: str = ""
+    recipe: str
+    overrides: tuple[str, ...] = ()
+    arms: dict[str, AblationArm]
+    figure: AblationFigure = AblationFigure()
+
+
+class AblationRun(_Read):
+    """One run of an ablation; `dir` is relative to the file."""
+
+    dir: str
+    status: str
+    detail: str | None = None
+
+
+class AblationRuns(_Read):
+    """The runs of one arm by seed."""
+
+    runs: dict[int, AblationRun]
+
+
+class AblationEntry(_Read):
+    """One ablation of a directory."""
+
+    spec: AblationSpec
+    arms: dict[str, AblationRuns]
+
+
+class AblationFile(_Read):
+    """`ablation.json`: the ablations of a directory by name."""
+
+    ablations: dict[str, AblationEntry]
+
+
 BENCHMARKS_OF_A_MODEL: TypeAdapter[dict[str, BenchmarkResult]] = TypeAdapter(dict[str, BenchmarkResult])
 
 T = TypeVar("T")

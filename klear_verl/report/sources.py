@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Finds and reads what directories hold: training runs, evaluations, quickstarts. Draws nothing.
+"""Finds and reads what directories hold: training runs, evaluations, quickstarts, ablations. Draws nothing.
 
-`metrics.jsonl` or `run.json` marks a training run, `result.json` an evaluation, `summary.json` a quickstart; each is
-looked for in the directory itself and two levels below.
+`metrics.jsonl` or `run.json` marks a training run, `result.json` an evaluation, `summary.json` a quickstart,
+`ablation.json` ablations, whose runs then count as parts of them alone; each is looked for in the directory itself and
+two levels below.
 """
 
 from __future__ import annotations
@@ -13,48 +14,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
-
 from klear_verl.errors import DataError
-from klear_verl.report.metrics import Metrics, read_metrics
+from klear_verl.report.ablations import RECORD, Ablation, read_ablations
 from klear_verl.report.schema import (
     BENCHMARKS_OF_A_MODEL,
     BenchmarkResult,
     EvalSummary,
     QuickstartSummary,
-    RunInfo,
     read_object,
     validate,
 )
+from klear_verl.report.training_run import TrainingRun, read_run
 
 DEPTH = 2
-_MARKS = ("run.json", "metrics.jsonl", "result.json", "summary.json")
+_MARKS = ("run.json", "metrics.jsonl", "result.json", "summary.json", RECORD)
 _NOT_STAGES = ("eval", "seed", "versions")
-
-
-@dataclass(frozen=True)
-class TrainingRun:
-    """One training run. `info` is None for a bare verl run (no `run.json`); `config` is None without `config.yaml`."""
-
-    directory: Path
-    info: RunInfo | None
-    metrics: Metrics
-    config: DictConfig | None = None
-
-    @property
-    def kind(self) -> str:
-        """`rl` or `sft`."""
-        if self.info:
-            return self.info.kind
-        return "sft" if self.metrics.get("train/loss") else "rl"
-
-    @property
-    def recipe(self) -> str:
-        """The recipe's name; the file's stem where it was given by path, so that no path of a machine is shown."""
-        name = self.info.recipe if self.info else self.directory.name
-        return Path(name).stem if name.endswith((".yaml", ".yml")) or name.startswith("/") else name
 
 
 @dataclass(frozen=True)
@@ -83,6 +57,13 @@ class Material:
     evaluations: list[Evaluation] = field(default_factory=list)
     quickstarts: list[Quickstart] = field(default_factory=list)
     samples: list[dict[str, Any]] = field(default_factory=list)
+    ablations: list[Ablation] = field(default_factory=list)
+
+    @property
+    def all_runs(self) -> list[TrainingRun]:
+        """Every run once, those of ablations included."""
+        everywhere = [*self.runs, *(run for ablation in self.ablations for run in ablation.runs)]
+        return list({run.directory.resolve(): run for run in everywhere}.values())
 
 
 def discover(directories: Sequence[Path]) -> Material:
@@ -96,18 +77,25 @@ def discover(directories: Sequence[Path]) -> Material:
     for top in directories:
         if not top.is_dir():
             problem = "is not a directory" if top.exists() else "no such directory"
-            raise DataError(f"{top}: {problem}", "name a run, evaluation or quickstart directory")
-        found = [place for place in _walk(top, DEPTH) if any((place / mark).is_file() for mark in _MARKS)]
+            raise DataError(f"{top}: {problem}", "name a run, evaluation, quickstart or ablation directory")
+        found = _marked(top)
         if not found:
             raise DataError(
                 f"{top}: nothing to report: none of {', '.join(_MARKS)} in it or {DEPTH} levels below",
-                "name the directory that `klear train`, `klear sft`, `klear eval` or `klear quickstart` wrote",
+                "name the directory that `klear train`, `sft`, `eval`, `quickstart` or `ablate` wrote",
             )
         for place in found:
             if place.resolve() not in seen:
                 seen.add(place.resolve())
                 _read_into(material, place)
     return material
+
+
+def _marked(top: Path) -> list[Path]:
+    """The directories under `top` that hold something, without the runs that belong to an ablation."""
+    found = [place for place in _walk(top, DEPTH) if any((place / mark).is_file() for mark in _MARKS)]
+    owned = {place / "runs" for place in found if (place / RECORD).is_file()}
+    return [place for place in found if place.parent not in owned]
 
 
 def _walk(top: Path, depth: int) -> Iterator[Path]:
@@ -119,7 +107,7 @@ def _walk(top: Path, depth: int) -> Iterator[Path]:
 
 def _read_into(material: Material, place: Path) -> None:
     if (place / "run.json").is_file() or (place / "metrics.jsonl").is_file():
-        material.runs.append(_read_run(place))
+        material.runs.append(read_run(place))
     if (place / "result.json").is_file():
         material.evaluations.append(_read_evaluation(place))
     if (place / "summary.json").is_file():
@@ -130,36 +118,10 @@ def _read_into(material: Material, place: Path) -> None:
             results = _results_of_summary(quickstart.summary.eval)
             if results:
                 material.evaluations.append(Evaluation(place, results, quickstart.summary.seed))
+    if (place / RECORD).is_file():
+        material.ablations.extend(read_ablations(place))
     if (place / "samples.jsonl").is_file():
         material.samples.extend(_read_samples(place / "samples.jsonl"))
-
-
-def _read_run(place: Path) -> TrainingRun:
-    info = place / "run.json"
-    config = place / "config.yaml"
-    return TrainingRun(
-        directory=place,
-        info=validate(RunInfo, read_object(info), str(info)) if info.is_file() else None,
-        metrics=read_metrics(*_attempts(place)),
-        config=_read_config(config) if config.is_file() else None,
-    )
-
-
-def _attempts(place: Path) -> list[Path]:
-    # A continued run puts the metrics of its earlier attempts aside as metrics.1.jsonl, metrics.2.jsonl, …
-    earlier = [path for path in place.glob("metrics.*.jsonl") if path.suffixes[0][1:].isdecimal()]
-    latest = place / "metrics.jsonl"
-    return [*sorted(earlier, key=lambda path: int(path.suffixes[0][1:])), *([latest] if latest.is_file() else [])]
-
-
-def _read_config(path: Path) -> DictConfig:
-    try:
-        config = OmegaConf.load(path)
-    except (OSError, YAMLError, UnicodeDecodeError, OmegaConfBaseException) as error:
-        raise DataError(f"{path}: not readable as YAML ({error})", "restore the file, or delete it") from error
-    if not isinstance(config, DictConfig):
-        raise DataError(f"{path}: expected a mapping of options", "restore the file, or delete it")
-    return config
 
 
 def _read_evaluation(place: Path) -> Evaluation:

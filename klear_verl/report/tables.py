@@ -12,8 +12,10 @@ from omegaconf import DictConfig, OmegaConf
 
 from klear_verl.report.curves import Stage
 from klear_verl.report.held_out import STAGES, Benchmark
+from klear_verl.report.metrics import REWARD
 from klear_verl.report.schema import StageSummary
-from klear_verl.report.sources import Material, TrainingRun
+from klear_verl.report.sources import Material
+from klear_verl.report.training_run import TrainingRun
 
 MISSING = "—"
 EDGE = 3
@@ -30,7 +32,7 @@ class Table:
 
 def first_last(run: TrainingRun) -> tuple[float, float] | None:
     """Mean of the first and of the last `EDGE` logged steps: reward for RL, training loss for SFT."""
-    names = ("train/loss",) if run.kind == "sft" else ("critic/score/mean", "critic/rewards/mean")
+    names = ("train/loss",) if run.kind == "sft" else REWARD
     values = list(run.metrics.get(*names).values())
     if not values:
         return None
@@ -99,7 +101,7 @@ def held_out(benchmarks: Sequence[Benchmark]) -> Table:
 def versions(material: Material) -> Table:
     """Package versions; where sources disagree, all that were seen."""
     seen: dict[str, dict[str, None]] = {}
-    everywhere = [run.info.versions for run in material.runs if run.info]
+    everywhere = [run.info.versions for run in material.all_runs if run.info]
     everywhere += [evaluation.versions for evaluation in material.evaluations]
     everywhere += [quickstart.summary.versions for quickstart in material.quickstarts]
     for found in everywhere:

@@ -58,49 +58,53 @@ def run_json(directory: Path, **changes: Any) -> None:
 
 
 def rl_run(
-    directory: Path, *, seed: int = 0, code: bool = False, steps: int = 30, ungraded: int = 0, **info: Any
+    directory: Path,
+    *,
+    seed: int = 0,
+    code: bool = False,
+    steps: int = 30,
+    ungraded: int = 0,
+    skipped: int = 0,
+    test_freq: int = 10,
+    gain: float = 0.65,
+    **info: Any,
 ) -> Path:
-    """An RL run whose reward climbs from about -0.6 to 0.6 (math) or 0.2 to 0.8 (code)."""
+    """An RL run whose reward climbs from about -0.6 to 0.6 (math) or 0.2 to 0.8 (code); `gain` is how far the share of
+    correct responses rises, `skipped` a step that had nothing to train on."""
     noise = random.Random(seed + 1000 * code)
     rows = []
     for step in range(1, steps + 1):
         progress = 1 / (1 + math.exp(-(step - steps / 2) / (steps / 7)))
-        right = min(1.0, max(0.0, 0.15 + 0.65 * progress + noise.gauss(0, 0.04)))
+        right = min(1.0, max(0.0, 0.15 + gain * progress + noise.gauss(0, 0.04)))
         passed = min(1.0, right + 0.12 + noise.gauss(0, 0.01))
         gen, update = 2.4 + noise.random(), 1.7 + 0.3 * noise.random()
         parts = {"gen": gen, "old_log_prob": 0.45, "adv": 0.02, "update_actor": update, "update_weights": 0.12}
         if step % 10 == 0:
             parts["save_checkpoint"] = 0.8
         data = {
-            "critic/score/mean": passed if code else 2 * right - 1,
+            "klear/reward": passed if code else 2 * right - 1,
+            "klear/task_score": passed if code else 2 * right - 1,
             "klear/acc": right,
             "klear/ungraded": ungraded if step % 7 == 0 else 0,
             "klear/lost_rollouts": 0,
             "klear/malformed": round(12 * (1 - progress)),
-            "actor/grad_norm": 0.6 + 0.3 * noise.random(),
-            "actor/entropy": 0.9 - 0.5 * progress + noise.gauss(0, 0.02),
-            "actor/ppo_kl": abs(noise.gauss(0.002, 0.001)),
-            "actor/gppo/frac_below_neg": 0.004 + 0.002 * noise.random(),
-            "actor/gppo/frac_above_pos": 0.009 + 0.004 * noise.random(),
-            "actor/gppo/frac_below_pos": 0.002 * noise.random(),
-            "actor/gppo/frac_above_neg": 0.001 * noise.random(),
-            "actor/gppo/grad_share_below_neg": 0.02 + 0.005 * noise.random(),
-            "actor/gppo/grad_share_above_pos": 0.03 + 0.01 * noise.random(),
-            "actor/gppo/grad_share_below_pos": 0.002,
-            "actor/gppo/grad_share_above_neg": 0.001,
-            "actor/gppo/entropy_mass_above_pos": 0.011 * 1.6,
-            "actor/gppo/entropy_mass_rest": 0.9 - 0.5 * progress,
-            "response_length/mean": 18 + 6 * progress + noise.gauss(0, 0.6),
+            "klear/response_tokens": 18 + 6 * progress + noise.gauss(0, 0.6),
             "klear/overlong": max(0.0, 0.2 * (1 - progress) + noise.gauss(0, 0.01)),
+            "klear/masked/overlong": round(25 * (1 - progress)),
+            "klear/masked/ungraded": ungraded if step % 7 == 0 else 0,
+            "klear/skipped_steps": float(step == skipped),
             **{f"timing_s/{name}": seconds for name, seconds in parts.items()},
             "timing_s/step": sum(parts.values()) + 0.25,
             "training/global_step": step,
         }
+        data |= group_counts(progress, noise)
+        if step != skipped:
+            data |= actor_metrics(progress, noise)
         data["klear/pass_rate"] = passed if code else right
         if code:
             data |= {"klear/judge/verdict/ac": passed, "klear/judge/verdict/wa": 1 - passed}
             data |= {"klear/judge/queue_s/p95": 0.4, "klear/judge/exec_s/p95": 0.2, "klear/judge/retries": 0}
-        if step % 10 == 0:
+        if step % test_freq == 0:
             data["timing_s/testing"] = 1.1
             data["val-core/klear_quickstart_math/acc/mean@4"] = right
         rows.append({"step": step, "data": data})
@@ -109,6 +113,41 @@ def rl_run(
     write_rows(directory / "metrics.jsonl", rows)
     (directory / "config.yaml").write_text(RL_CONFIG)
     return directory
+
+
+def group_counts(progress: float, noise: random.Random) -> dict[str, float]:
+    """What became of the 16 groups of a step."""
+    level, few = round(2 + 8 * progress + noise.random()), round(1 - progress)
+    counts = {"generated": 16, "trained": 16 - level - few, "no_signal": level, "too_few_live": few, "surplus": 0}
+    metrics = {f"klear/groups/{name}": float(count) for name, count in counts.items()}
+    return metrics | {"klear/groups/wasted_share": (level + few) / 16}
+
+
+def actor_metrics(progress: float, noise: random.Random) -> dict[str, float]:
+    """What an update logs, and a skipped step does not."""
+    return {
+        "critic/score/mean": 0.1 * noise.random(),
+        "response_length/mean": 20 + noise.random(),
+        "klear/positives": round(40 + 40 * progress),
+        "klear/positive_tokens": round(900 + 900 * progress),
+        "actor/positive_lm_loss": 0.4 - 0.2 * progress + noise.gauss(0, 0.01),
+        "actor/grad_norm": 0.6 + 0.3 * noise.random(),
+        "actor/entropy": 0.9 - 0.5 * progress + noise.gauss(0, 0.02),
+        "actor/ppo_kl": abs(noise.gauss(0.002, 0.001)),
+        "actor/pg_clipfrac_lower": 0.0,
+        "actor/gppo/frac_below_neg": 0.004 + 0.002 * noise.random(),
+        "actor/gppo/frac_above_pos": 0.009 + 0.004 * noise.random(),
+        "actor/gppo/frac_below_pos": 0.002 * noise.random(),
+        "actor/gppo/frac_above_neg": 0.001 * noise.random(),
+        "actor/gppo/grad_share_below_neg": 0.02 + 0.005 * noise.random(),
+        "actor/gppo/grad_share_above_pos": 0.03 + 0.01 * noise.random(),
+        "actor/gppo/grad_share_below_pos": 0.002,
+        "actor/gppo/grad_share_above_neg": 0.001,
+        "actor/gppo/entropy_above_pos": 1.6 + noise.gauss(0, 0.05),
+        "actor/gppo/entropy_rest": 0.9 - 0.5 * progress,
+        "training/rollout_probs_diff_mean": 2e-8 + 1e-8 * noise.random(),
+        "training/rollout_probs_diff_max": 2e-6 + 1e-6 * noise.random(),
+    }
 
 
 def sft_run(directory: Path, *, seed: int = 0, steps: int = 60) -> Path:
@@ -210,3 +249,45 @@ def write_summary(directory: Path, *, seed: int = 0) -> Path:
     }
     (directory / "summary.json").write_text(json.dumps(summary))
     return directory
+
+
+GAINS = {"gppo": 0.65, "clip_higher": 0.64, "cispo": 0.3}
+
+
+def ablation(directory: Path, *, seeds: tuple[int, ...] = (0, 1, 2), steps: int = 10, **changes: Any) -> Path:
+    """`ablation.json` and its runs, of three losses: two whose difference is noise, and a third that is worse."""
+    arms: dict[str, Any] = {}
+    for number, (name, gain) in enumerate(GAINS.items()):
+        runs = {}
+        for seed in seeds:
+            place = f"runs/{name}-{number}123456789-seed{seed}"
+            rl_run(directory / place, seed=seed + 100 * number, steps=steps, test_freq=2, gain=gain)
+            run_json(directory / place, seed=seed, steps=steps)
+            runs[str(seed)] = {"dir": place, "status": "finished", "detail": None}
+        arms[name] = {"digest": f"{number}123456789", "runs": runs}
+    loss = "actor_rollout_ref.actor.policy_loss.loss_mode"
+    spec = {
+        "name": "policy_loss",
+        "title": "Three losses",
+        "about": "They differ in what happens to clipped tokens.",
+        "recipe": "quickstart/math_rl",
+        "overrides": ["actor_rollout_ref.model.path=/home/somebody/sft/model", f"trainer.total_training_steps={steps}"],
+        "seeds": list(seeds),
+        "arms": {
+            "gppo": {},
+            "clip_higher": {"overrides": [f"{loss}=vanilla"]},
+            "cispo": {"overrides": [f"{loss}=cispo"]},
+        },
+        "figure": {
+            "show": ["training", "held_out", "grad_norm", "clip_regions", "clipped_entropy"],
+            "training": "reward",
+        },
+        **changes,
+    }
+    write_record(directory, {"policy_loss": {"spec": spec, "updated": "2026-01-05T10:00:00Z", "arms": arms}})
+    return directory
+
+
+def write_record(directory: Path, entries: dict[str, Any]) -> None:
+    """`ablation.json`."""
+    (directory / "ablation.json").write_text(json.dumps({"ablations": entries}))

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs the training command for each run that is not finished, some at a time, and tells how each went.
+
+A failed run does not stop the others; an interruption stops all, each by its own clean end.
+"""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
+
+from klear_verl.ablation.plan import PlannedRun
+from klear_verl.ablation.record import RunStatus
+
+TAIL_LINES = 30
+_PREFIX = re.compile(r"^\[[^\]]*\] ")
+"""`[math_rl 1:10] `, with which a run's progress line begins."""
+
+Told = Callable[[PlannedRun, str], None]
+Changed = Callable[[PlannedRun, RunStatus, str | None], None]
+
+
+class Runner:
+    """Runs a grid once.
+
+    Args:
+        command: what runs one: given a run's arguments, it ends with 0 if the run is finished. `klear train`.
+        told: called with each line that a run prints.
+        changed: called whenever a run starts or ends, with the reason where it failed.
+    """
+
+    def __init__(self, command: Sequence[str], told: Told, changed: Changed):
+        self._command = list(command)
+        self._told = told
+        self._changed = changed
+        self._mutex = threading.Lock()
+        self._living: set[subprocess.Popen[str]] = set()
+        self._stopping = False
+
+    def run(self, runs: Sequence[PlannedRun], jobs: int) -> None:
+        """Runs all of `runs`, `jobs` at a time, in their order.
+
+        Raises:
+            KeyboardInterrupt: Ctrl-C, SIGTERM or SIGHUP arrived; after every run has ended.
+        """
+        with self._ending_children(), ThreadPoolExecutor(jobs) as pool:
+            futures = [pool.submit(self._one, run) for run in runs]
+            try:
+                for future in as_completed(futures):
+                    future.result()
+            except BaseException:  # a full disk: the pool must not go on to the next run before it is told
+                self._stop()
+                raise
+        if self._stopping:
+            raise KeyboardInterrupt
+
+    def _one(self, run: PlannedRun) -> None:
+        with self._mutex:
+            if self._stopping:
+                return
+            # A process group of its own: Ctrl-C reaches a run once, through this process.
+            process = subprocess.Popen(
+                [*self._command, *run.arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+                process_group=0,
+            )
+            self._living.add(process)
+            if self._stopping:  # since the line above: this one was not among the living yet
+                process.send_signal(signal.SIGTERM)
+            self._changed(run, "running", None)
+        assert process.stdout is not None
+        tail: deque[str] = deque(maxlen=TAIL_LINES)
+        for line in process.stdout:
+            text = _PREFIX.sub("", line.rstrip())
+            tail.append(text)
+            with self._mutex:
+                self._told(run, text)
+        code = process.wait()
+        with self._mutex:
+            self._living.discard(process)
+            if code == 0:
+                self._changed(run, "finished", None)
+            elif self._stopping:
+                self._changed(run, "interrupted", None)
+            else:
+                self._changed(run, "failed", _reason(list(tail), code))
+
+    def _stop(self, *_: object) -> None:
+        """Takes no lock: it may be called as a signal handler, amid code that holds one."""
+        self._stopping = True
+        # A copy: another thread may be adding or removing one. SIGTERM, since a background job ignores SIGINT and hands
+        # that on to its children.
+        for process in list(self._living):
+            process.send_signal(signal.SIGTERM)
+
+    @contextmanager
+    def _ending_children(self) -> Iterator[None]:
+        """Inside the block, a signal that asks this process to end asks the runs to end, and lets none begin."""
+        signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        earlier = {n: signal.signal(n, self._stop) for n in signals if signal.getsignal(n) != signal.SIG_IGN}
+        try:
+            yield
+        finally:
+            for number, before in earlier.items():
+                signal.signal(number, before)
+
+
+def _reason(tail: list[str], code: int) -> str:
+    """What the run said last: from the last line that begins a message of ours, or else the last line."""
+    how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
+    ours = [number for number, line in enumerate(tail) if line.startswith("klear: ")]
+    if ours:
+        return "\n".join(tail[ours[-1] :]).removeprefix("klear: ")
+    said = [line for line in tail if line.strip()]
+    return f"{said[-1]} ({how})" if said else how
