@@ -21,7 +21,6 @@ import transfer_queue as tq
 from omegaconf import DictConfig, OmegaConf, open_dict
 from tensordict import TensorDict
 from transfer_queue import KVBatchMeta
-from verl.trainer.distillation import is_distillation_enabled
 from verl.trainer.ppo.padding_utils import upsample_batch_to_divisible_size
 from verl.trainer.ppo.v1.trainer_base import register_trainer
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
@@ -29,13 +28,14 @@ from verl.utils.config import omega_conf_to_dataclass
 from verl.utils.seqlen_balancing import calculate_workload, get_seqlen_balanced_partitions, log_seqlen_unbalance
 
 from klear_verl.algorithm import GPPOLossConfig
-from klear_verl.errors import ConfigError, KlearError
+from klear_verl.errors import KlearError
 from klear_verl.reward.extra_info import JUDGE_KEYS
 from klear_verl.strict import parse_config
 from klear_verl.trainer import checkpoints, objective
 from klear_verl.trainer.config import KlearConfig
 from klear_verl.trainer.non_finite import NonFiniteGradient, stop_on_non_finite
 from klear_verl.trainer.progress import announce
+from klear_verl.trainer.refused import check_klear_sync
 from klear_verl.trainer.reward_metrics import judge_metrics, response_metrics
 from klear_verl.trainer.rollouts.layout import MiniBatches, row_order, split_groups
 from klear_verl.trainer.rollouts.responses import Response
@@ -68,7 +68,7 @@ class KlearSyncTrainer(PPOTrainerSync):
         values = OmegaConf.to_container(node, resolve=True) if node else {}
         assert isinstance(values, dict)
         self.klear = parse_config(KlearConfig, {str(key): value for key, value in values.items()}, "klear")
-        refuse_what_verl_would_do_otherwise(config)
+        check_klear_sync(config)
         super().__init__(config)
         self.replay_buffer.poll_interval = self.klear.poll_interval_s
 
@@ -369,42 +369,6 @@ class KlearSyncTrainer(PPOTrainerSync):
         """Beside the checkpoints, which every node of a cluster sees."""
         folder = self.klear.run_dir or os.path.dirname(os.path.abspath(self.config.trainer.default_local_dir))
         return Path(folder) / "non_finite"
-
-
-def refuse_what_verl_would_do_otherwise(config: DictConfig) -> None:
-    """Options of verl that would undo what this trainer does.
-
-    Raises:
-        ConfigError: names option and remedy.
-    """
-    if OmegaConf.select(config, "algorithm.filter_groups.enable"):
-        raise ConfigError(
-            "algorithm.filter_groups.enable=true is the filter of verl's own trainers", "use klear.groups.mode=refill"
-        )
-    if OmegaConf.select(config, "actor_rollout_ref.actor.shuffle"):
-        raise ConfigError(
-            "actor_rollout_ref.actor.shuffle=true would reshuffle the mini-batches that klear_sync has laid out",
-            "set it to false; data.shuffle shuffles the prompts",
-        )
-    custom = OmegaConf.select(config, "trainer.v1.sampler.custom_sampler.path")
-    if custom:
-        raise ConfigError(
-            f"trainer.v1.sampler.custom_sampler.path={custom}: klear_sync has a replay buffer of its own", "unset it"
-        )
-    model = OmegaConf.select(config, "reward.reward_model")
-    if model is not None and model.get("enable") and not model.get("enable_resource_pool"):
-        raise ConfigError(
-            "a reward model that shares the trainer's devices scores after sampling, but klear_sync chooses groups by "
-            "their rewards while sampling",
-            "set reward.reward_model.enable_resource_pool=true",
-        )
-    if is_distillation_enabled(config.get("distillation")):
-        raise ConfigError("distillation.enabled: klear_sync has its own loss function", "use trainer_mode=sync for it")
-    if OmegaConf.select(config, "actor_rollout_ref.actor.checkpoint.async_save"):
-        raise ConfigError(
-            "actor_rollout_ref.actor.checkpoint.async_save=true: klear_sync renames a checkpoint when it is complete",
-            "set it to false",
-        )
 
 
 def _fill(mini_batches: MiniBatches, live_keys: list[list[str]], padding: list[str]) -> list[list[str]]:

@@ -8,11 +8,8 @@ from rollout_samples import group
 from klear_verl.errors import ConfigError
 from klear_verl.reward.extra_info import JUDGE_KEYS
 from klear_verl.trainer.config import KlearConfig
-from klear_verl.trainer.klear_sync import (
-    KlearSyncTrainer,
-    LostRollouts,
-    refuse_what_verl_would_do_otherwise,
-)
+from klear_verl.trainer.klear_sync import KlearSyncTrainer, LostRollouts
+from klear_verl.trainer.refused import check_klear_sync, check_refused
 from klear_verl.trainer.rollouts.buffer import GroupBuffer
 
 
@@ -86,7 +83,7 @@ def test_a_step_whose_every_response_was_lost_stops_whatever_is_allowed(trainer)
     [
         ("algorithm.filter_groups.enable", True, "klear.groups.mode=refill"),
         ("actor_rollout_ref.actor.shuffle", True, "data.shuffle"),
-        ("trainer.v1.sampler.custom_sampler.path", "mine.py", "unset"),
+        ("trainer.v1.sampler.custom_sampler.path", "mine.py", "null"),
         ("actor_rollout_ref.actor.checkpoint.async_save", True, "false"),
     ],
 )
@@ -94,7 +91,7 @@ def test_options_of_verl_that_would_undo_ours_are_refused_with_the_remedy(key, v
     config = OmegaConf.create({})
     OmegaConf.update(config, key, value)
     with pytest.raises(ConfigError) as caught:
-        refuse_what_verl_would_do_otherwise(config)
+        check_klear_sync(config)
     assert key.rsplit(".", 1)[0] in caught.value.what
     assert word in caught.value.remedy
 
@@ -104,6 +101,29 @@ def test_the_judges_figures_stay_out_of_verls_validation_statistics(trainer):
     metrics = trainer._val_metrics_update(["code", "code"], ["a", "a"], infos, [], expected_acc_counts=None)
     assert metrics["val-core/code/acc/mean@2"] == 0.5
     assert not [name for name in metrics for key in JUDGE_KEYS if key in name]
+
+
+def test_a_critic_that_would_cut_the_batch_otherwise_is_refused():
+    config = OmegaConf.create(
+        {
+            "algorithm": {"adv_estimator": "gae"},
+            "critic": {"ppo_mini_batch_size": 4},
+            "actor_rollout_ref": {"actor": {"ppo_mini_batch_size": 2}},
+        }
+    )
+    with pytest.raises(ConfigError, match=r"critic\.ppo_mini_batch_size=4 differs"):
+        check_klear_sync(config)
+
+
+@pytest.mark.parametrize("loss", ["gppo", "vanilla"])
+def test_the_loss_on_correct_rollouts_is_refused_where_no_trainer_adds_it(loss):
+    policy_loss = {"loss_mode": loss, "positive_lm_coef": 0.1}
+    config = OmegaConf.create({"actor_rollout_ref": {"actor": {"policy_loss": policy_loss}}})
+    OmegaConf.update(config, "trainer.v1.trainer_mode", "sync", force_add=True)
+    with pytest.raises(ConfigError, match=r"positive_lm_coef=0\.1"):
+        check_refused(config)
+    policy_loss["positive_lm_coef"] = 0.0
+    check_refused(OmegaConf.create({"actor_rollout_ref": {"actor": {"policy_loss": policy_loss}}}))
 
 
 def test_a_mistyped_key_of_ours_is_refused_before_anything_starts():

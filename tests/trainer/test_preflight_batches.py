@@ -13,6 +13,7 @@ from klear_verl.trainer.preflight.batches import (
     check_context,
     check_dataset_covers_a_batch,
     check_rl_batches,
+    check_rollout_scheduler,
     check_sft_batches,
 )
 from klear_verl.trainer.preflight.model import ModelFacts
@@ -90,6 +91,65 @@ def test_dynamic_micro_batch_must_hold_one_sequence() -> None:
     check_rl_batches(rl(**{**override, ACTOR + "ppo_max_token_len_per_gpu": 36864}))
 
 
+def dynamic(**more: object) -> dict[str, object]:
+    """The paper's budget: a quarter of the longest sequence on each of 4 sequence-parallel ranks, with room."""
+    sizes = {ACTOR + "use_dynamic_bsz": True, ACTOR + "ppo_max_token_len_per_gpu": 9216, ROLLOUT + "n": 8}
+    return {**sizes, ACTOR + "ulysses_sequence_parallel_size": 4, **more}
+
+
+def test_the_token_budget_counts_on_every_sequence_parallel_rank() -> None:
+    # 4096 + 32768 = 36864 = 4 * 9216.
+    check_rl_batches(rl(**dynamic()))
+    with pytest.raises(
+        ConfigError, match=r"holds 36860 tokens \(9215 on each of 4 sequence-parallel ranks\)"
+    ) as caught:
+        check_rl_batches(rl(**dynamic(**{ACTOR + "ppo_max_token_len_per_gpu": 9215})))
+    assert "at least 9216" in caught.value.remedy
+
+
+def test_the_log_probability_pass_must_hold_one_sequence_too() -> None:
+    with pytest.raises(ConfigError, match=r"rollout\.log_prob_max_token_len_per_gpu holds 36860 tokens"):
+        check_rl_batches(rl(**dynamic(**{ROLLOUT + "log_prob_max_token_len_per_gpu": 9215})))
+
+
+def test_the_reference_models_budget_counts_only_where_there_is_one() -> None:
+    budget = {"actor_rollout_ref__ref__log_prob_max_token_len_per_gpu": 36863}
+    check_rl_batches(rl(**dynamic(**budget)))
+    with pytest.raises(ConfigError, match=r"ref\.log_prob_max_token_len_per_gpu holds 36863"):
+        check_rl_batches(rl(**dynamic(**budget, **{ACTOR + "use_kl_loss": True})))
+
+
+def test_the_token_budget_must_hold_verls_padding_samples() -> None:
+    short = {
+        "data__max_prompt_length": 32,
+        "data__max_response_length": 32,
+        ACTOR + "ulysses_sequence_parallel_size": 1,
+    }
+    check_rl_batches(rl(**dynamic(**short, **{ACTOR + "ppo_max_token_len_per_gpu": 128})))
+    with pytest.raises(ConfigError, match=r"holds 127 tokens, less than .*padding sample of verl's: 128"):
+        check_rl_batches(rl(**dynamic(**short, **{ACTOR + "ppo_max_token_len_per_gpu": 127})))
+
+
+@pytest.mark.parametrize(("actor", "rollout"), [(True, False), (False, True)])
+def test_update_and_log_probability_pass_are_both_dynamic_or_neither(actor: bool, rollout: bool) -> None:
+    override = {ACTOR + "use_dynamic_bsz": actor, ROLLOUT + "log_prob_use_dynamic_bsz": rollout}
+    with pytest.raises(ConfigError, match=f"use_dynamic_bsz={actor}, but .*log_prob_use_dynamic_bsz={rollout}"):
+        check_rl_batches(rl(**override))
+
+
+def test_the_micro_batch_of_the_log_probability_pass_must_divide_too() -> None:
+    # 16 * 8 / 4 = 32 responses per rank.
+    with pytest.raises(ConfigError, match=r"32 responses per rank .*rollout\.log_prob_micro_batch_size_per_gpu=5"):
+        check_rl_batches(rl(**{ROLLOUT + "log_prob_micro_batch_size_per_gpu": 5}))
+
+
+def test_vllm_needs_a_token_for_every_sequence() -> None:
+    sizes = {ROLLOUT + "max_num_seqs": 256, ROLLOUT + "max_num_batched_tokens": 256}
+    check_rollout_scheduler(rl(**sizes))
+    with pytest.raises(ConfigError, match=r"max_num_batched_tokens=255 is less than .*max_num_seqs=256"):
+        check_rollout_scheduler(rl(**{**sizes, ROLLOUT + "max_num_batched_tokens": 255}))
+
+
 def test_prompt_and_response_must_fit_the_context() -> None:
     short = ModelFacts("m", {"max_position_embeddings": 36863}, 0)
     with pytest.raises(ConfigError, match="36864 tokens, over max_position_embeddings of m = 36863"):
@@ -106,6 +166,8 @@ def test_fewer_rows_than_a_batch_are_named() -> None:
     with pytest.raises(ConfigError, match=r"data\.train_files has 15 usable rows"):
         check_dataset_covers_a_batch(15, 16, "data.train_files")
     check_dataset_covers_a_batch(16, 16, "data.train_files")
+    with pytest.raises(ConfigError, match=r"klear\.groups\.generate=32 needs at least 32"):
+        check_dataset_covers_a_batch(31, 32, "data.train_files", "klear.groups.generate")
 
 
 def sft(train: int, micro: int, dynamic: bool = False) -> DictConfig:
@@ -124,3 +186,14 @@ def test_sft_batch_must_split_over_ranks_and_micro_batches() -> None:
     with pytest.raises(ConfigError, match="8 rows per rank"):
         check_sft_batches(sft(16, 3), 2)
     check_sft_batches(sft(16, 3, dynamic=True), 2)
+
+
+def test_sft_token_budget_must_hold_the_longest_row() -> None:
+    cfg = sft(16, 4, dynamic=True)
+    cfg.data.max_token_len_per_gpu, cfg.data.max_length = 8191, 32768
+    cfg.engine.ulysses_sequence_parallel_size = 4
+    with pytest.raises(ConfigError, match=r"8191 \* 4 sequence-parallel ranks hold 32764 tokens") as caught:
+        check_sft_batches(cfg, 4)
+    assert "at least 8192" in caught.value.remedy
+    cfg.data.max_token_len_per_gpu = 8192
+    check_sft_batches(cfg, 4)

@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 from preflight_samples import CODE_ROW, MATH_ROW, SFT_ROW, write_jsonl, write_model, write_parquet
 
 from klear_verl.errors import ConfigError, KlearError
-from klear_verl.trainer.preflight import check_rl_config, check_sft_config, machine, names, rl_problems
+from klear_verl.trainer.preflight import batches, check_rl_config, check_sft_config, machine, names, rl_problems
 from klear_verl.trainer.recipes import compose
 
 
@@ -60,6 +60,12 @@ def test_stock_names_are_registered_and_need_no_look_up(tmp_path: Path, monkeypa
     names.check_registered_names(rl(tmp_path))
 
 
+def test_verls_padding_samples_have_the_length_we_take_them_to_have() -> None:
+    from verl.trainer.ppo.padding_utils import SYNTHETIC_PADDING_SEQ_LEN
+
+    assert batches.PADDING_TOKENS == SYNTHETIC_PADDING_SEQ_LEN
+
+
 @pytest.mark.parametrize(
     ("override", "said"),
     [
@@ -73,6 +79,11 @@ def test_stock_names_are_registered_and_need_no_look_up(tmp_path: Path, monkeypa
         ("+klear.poll_intervl_s=1", "did you mean 'poll_interval_s'?"),
         ("data.train_files=/no/rows.jsonl", "/no/rows.jsonl does not exist"),
         ("data.train_batch_size=24", "16 usable rows"),
+        ("klear.groups.generate=32", "16 usable rows, klear.groups.generate=32"),
+        ("klear.groups.generate=8", "klear.groups.generate=8 prompts a step can never fill data.train_batch_size=16"),
+        ("actor_rollout_ref.rollout.max_num_batched_tokens=8", "is less than actor_rollout_ref.rollout.max_num_seqs"),
+        ("actor_rollout_ref.actor.checkpoint.async_save=true", "checkpoint.async_save=True cannot be used"),
+        ("trainer.nnodes=2", "there is no Ray cluster here to join"),
         ("data.max_response_length=5000", "max_position_embeddings"),
         ("data.max_prompt_length=${data.no_such}", "data.no_such"),
         ("trainer.default_local_dir=/dev/null/x", "/dev/null is a file"),
@@ -82,6 +93,13 @@ def test_fault_is_told_with_a_remedy(tmp_path: Path, override: str, said: str) -
     problems, _ = rl_problems(rl(tmp_path, override))
     assert said in "\n".join(str(problem) for problem in problems)
     assert all(problem.remedy for problem in problems)
+
+
+def test_heads_that_cannot_be_divided_are_told(tmp_path: Path) -> None:
+    cfg = rl(tmp_path, "actor_rollout_ref.rollout.tensor_model_parallel_size=2", "trainer.n_gpus_per_node=2")
+    write_model(tmp_path / "model", num_attention_heads=3)
+    with pytest.raises(ConfigError, match="tensor_model_parallel_size=2 does not divide the 3 attention heads"):
+        check_rl_config(cfg)
 
 
 def test_long_prompts_are_an_error_unless_filtered(tmp_path: Path) -> None:

@@ -3,21 +3,18 @@
 
 import pytest
 from omegaconf import OmegaConf
+from preflight_samples import write_model
 
 from klear_verl.cpu import environment
 from klear_verl.errors import ConfigError
 from klear_verl.reward.config import RewardConfig
 from klear_verl.trainer import recipes
 from klear_verl.trainer.config import KlearConfig
-from klear_verl.trainer.recipes import compose, find_recipe, recipe_names, recipes_root, verl_config_dir
+from klear_verl.trainer.recipes import compose, find_recipe, recipe_names, verl_config_dir
 
-
-def uses(name, base):
-    return base in (recipes_root() / f"{name}.yaml").read_text()
-
-
-RL = ["rl", *(name for name in recipe_names() if uses(name, "/rl\n") or uses(name, "/quickstart/_rl\n"))]
-SFT = ["sft", *(name for name in recipe_names() if uses(name, "/sft\n"))]
+RL, SFT = recipe_names("rl"), recipe_names("sft")
+ON_CPU = ["rl", *(name for name in RL if name.startswith("quickstart/") or name.endswith("_cpu"))]
+"""RL recipes that run on the CPU platform; the others are composed here as a GPU machine would."""
 
 
 @pytest.fixture(params=["cpu", "nvidia"])
@@ -32,33 +29,47 @@ def on_cpu(monkeypatch):
 
 
 @pytest.mark.parametrize("name", RL)
-def test_every_rl_recipe_composes_resolves_and_makes_verls_dataclasses(name, platform):
-    from verl.utils.config import omega_conf_to_dataclass
+def test_every_rl_recipe_composes_makes_verls_dataclasses_and_passes_its_validation(name, platform, tmp_path):
+    from verl.trainer.ppo.utils import need_critic, need_reference_policy
+    from verl.utils.config import omega_conf_to_dataclass, validate_config
 
     from klear_verl.algorithm import GPPOLossConfig
 
-    # The micro-batch depends on the machine; the base recipe leaves it to the user, as verl does.
-    config = compose(name, ["actor_rollout_ref.actor.ppo_micro_batch_size_per_gpu=8"], kind="rl")
-    resolved = OmegaConf.create(OmegaConf.to_container(config, resolve=True))
-    actor = omega_conf_to_dataclass(resolved.actor_rollout_ref.actor)
+    model = write_model(tmp_path / "model", architectures=["Qwen3ForCausalLM"])
+    overrides = [f"actor_rollout_ref.model.path={model}", f"critic.model.path={model}"]
+    # Micro-batches depend on the machine: verl leaves them to the user, so does the base recipe. No recipe has a critic.
+    overrides.append("critic.ppo_micro_batch_size_per_gpu=8")
+    if name == "rl":
+        overrides.append("actor_rollout_ref.actor.use_dynamic_bsz=true")
+    config = OmegaConf.create(OmegaConf.to_container(compose(name, overrides, kind="rl"), resolve=True))
+    role = config.actor_rollout_ref
+    actor = omega_conf_to_dataclass(role.actor)
     assert isinstance(actor.policy_loss, GPPOLossConfig)
     assert (actor.policy_loss.loss_mode, actor.policy_loss.beta1, actor.policy_loss.beta2) == ("gppo", 1.0, 1.0)
-    assert omega_conf_to_dataclass(resolved.actor_rollout_ref.rollout).name == "vllm"
-    assert omega_conf_to_dataclass(resolved.algorithm).adv_estimator == "grpo"
+    assert actor.engine.ulysses_sequence_parallel_size == role.actor.ulysses_sequence_parallel_size
+    assert omega_conf_to_dataclass(role.rollout).name == "vllm"
+    assert omega_conf_to_dataclass(role.model).hf_config.model_type == "qwen3"
+    assert omega_conf_to_dataclass(config.critic).strategy == "fsdp"
+    assert omega_conf_to_dataclass(config.algorithm).adv_estimator == "grpo"
+    # At the recipe's own world size, nnodes * n_gpus_per_node. verl never makes a dataclass of `reward`, and could not.
+    validate_config(config, use_reference_policy=need_reference_policy(config), use_critic=need_critic(config))
 
 
 @pytest.mark.parametrize("name", SFT)
-def test_every_sft_recipe_composes_resolves_and_makes_verls_dataclasses(name, platform):
+def test_every_sft_recipe_composes_resolves_and_makes_verls_dataclasses(name, platform, tmp_path):
     from verl.utils.config import omega_conf_to_dataclass
 
-    config = compose(name, kind="sft")
+    model = write_model(tmp_path / "model", architectures=["Qwen3ForCausalLM"])
+    config = compose(name, [f"model.path={model}"], kind="sft")
     resolved = OmegaConf.create(OmegaConf.to_container(config, resolve=True))
     assert omega_conf_to_dataclass(resolved.optim).lr == config.optim.lr
     assert omega_conf_to_dataclass(resolved.engine).use_torch_compile is (platform != "cpu")
+    assert omega_conf_to_dataclass(resolved.model).hf_config.model_type == "qwen3"
+    assert "hf_model" in omega_conf_to_dataclass(resolved.checkpoint).save_contents
     assert config.trainer.device == ("cpu" if platform == "cpu" else "cuda")
 
 
-@pytest.mark.parametrize("name", RL)
+@pytest.mark.parametrize("name", ON_CPU)
 def test_on_the_cpu_everything_is_float32_and_nothing_compiled(name, on_cpu):
     role = compose(name, kind="rl").actor_rollout_ref
     assert set(role.actor.fsdp_config.mixed_precision.values()) == {"fp32"}
@@ -209,7 +220,7 @@ def test_a_recipe_that_builds_on_nothing_is_refused_with_the_line_it_lacks(on_cp
 
 def test_recipe_names_are_those_that_can_be_found_and_no_override_groups():
     assert {"rl", "sft", "quickstart/sft", "quickstart/math_rl", "quickstart/code_rl"} <= set(recipe_names())
-    assert not [name for name in recipe_names() if name.startswith("platform")]
+    assert not [name for name in recipe_names() if name.startswith(("platform", "size"))]
     assert all(find_recipe(name).is_file() for name in recipe_names())
 
 

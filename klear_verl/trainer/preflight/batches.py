@@ -15,8 +15,12 @@ from klear_verl.trainer.preflight.model import ModelFacts
 GROUP_ESTIMATORS = frozenset({"grpo", "grpo_vectorized", "grpo_passk", "rloo", "rloo_vectorized", "opo", "gpg"})
 """Advantage estimators that compare the responses of one prompt with one another."""
 
+PADDING_TOKENS = 128
+"""Length of the no-op samples that fill a mini-batch up (verl/trainer/ppo/padding_utils.py)."""
+
 _ACTOR = "actor_rollout_ref.actor"
 _ROLLOUT = "actor_rollout_ref.rollout"
+_REF = "actor_rollout_ref.ref"
 
 
 def check_rl_batches(cfg: DictConfig) -> None:
@@ -25,9 +29,9 @@ def check_rl_batches(cfg: DictConfig) -> None:
     Raises:
         ConfigError: names both options with their values.
     """
-    n = _positive(cfg, f"{_ROLLOUT}.n")
-    train = _positive(cfg, "data.train_batch_size")
-    mini = _positive(cfg, f"{_ACTOR}.ppo_mini_batch_size")
+    n = positive(cfg, f"{_ROLLOUT}.n")
+    train = positive(cfg, "data.train_batch_size")
+    mini = positive(cfg, f"{_ACTOR}.ppo_mini_batch_size")
     estimator = OmegaConf.select(cfg, "algorithm.adv_estimator")
     if estimator in GROUP_ESTIMATORS and n < 2:
         raise ConfigError(
@@ -47,37 +51,87 @@ def check_rl_batches(cfg: DictConfig) -> None:
             f"over {dp} data-parallel ranks",
             f"make their product a multiple of {dp}",
         )
-    micro = OmegaConf.select(cfg, f"{_ACTOR}.ppo_micro_batch_size_per_gpu")
-    if not OmegaConf.select(cfg, f"{_ACTOR}.use_dynamic_bsz") and micro and (mini * n // dp) % micro:
+    dynamic = bool(OmegaConf.select(cfg, f"{_ACTOR}.use_dynamic_bsz"))
+    log_prob_dynamic = bool(OmegaConf.select(cfg, f"{_ROLLOUT}.log_prob_use_dynamic_bsz", default=dynamic))
+    if dynamic != log_prob_dynamic:
         raise ConfigError(
-            f"{mini * n // dp} responses per rank ({_ACTOR}.ppo_mini_batch_size={mini} * {_ROLLOUT}.n={n} / "
-            f"{dp} ranks) are not a multiple "
-            f"of {_ACTOR}.ppo_micro_batch_size_per_gpu={micro}",
-            f"change the micro-batch size, or set {_ACTOR}.use_dynamic_bsz=True",
+            f"{_ACTOR}.use_dynamic_bsz={dynamic}, but {_ROLLOUT}.log_prob_use_dynamic_bsz={log_prob_dynamic}: one "
+            "engine does both",
+            "leave the second alone, and it follows the first",
         )
-    if OmegaConf.select(cfg, f"{_ACTOR}.use_dynamic_bsz"):
-        _check_token_budget(cfg)
+    if dynamic:
+        _check_token_budgets(cfg)
+    else:
+        _check_micro_batches(cfg, mini, n, dp)
 
 
-def _check_token_budget(cfg: DictConfig) -> None:
-    budget_key = f"{_ACTOR}.ppo_max_token_len_per_gpu"
-    sequence = _positive(cfg, "data.max_prompt_length") + _positive(cfg, "data.max_response_length")
-    budget = _positive(cfg, budget_key) * _sequence_parallel(cfg)
-    if budget < sequence:
-        raise ConfigError(
-            f"{budget_key} holds {budget} tokens, less than one sequence (data.max_prompt_length + "
-            f"data.max_response_length = {sequence})",
-            f"set {budget_key} to at least {-(-sequence // _sequence_parallel(cfg))}",
-        )
+def _check_micro_batches(cfg: DictConfig, mini: int, n: int, dp: int) -> None:
+    """A rank's part of a mini-batch, in the update, and of several, in the log-probability passes."""
+    keys = [f"{_ACTOR}.ppo_micro_batch_size_per_gpu", f"{_ROLLOUT}.log_prob_micro_batch_size_per_gpu"]
+    if _uses_reference(cfg):
+        keys.append(f"{_REF}.log_prob_micro_batch_size_per_gpu")
+    for key in keys:
+        micro = OmegaConf.select(cfg, key)
+        if micro and (mini * n // dp) % micro:
+            raise ConfigError(
+                f"{mini * n // dp} responses per rank ({_ACTOR}.ppo_mini_batch_size={mini} * {_ROLLOUT}.n={n} / "
+                f"{dp} ranks) are not a multiple of {key}={micro}",
+                f"change the micro-batch size, or set {_ACTOR}.use_dynamic_bsz=True",
+            )
 
 
-def check_sft_batches(cfg: DictConfig, world_size: int) -> None:
-    """The global batch must split evenly over the ranks and, without dynamic batches, into micro-batches.
+def _check_token_budgets(cfg: DictConfig) -> None:
+    prompt, response = positive(cfg, "data.max_prompt_length"), positive(cfg, "data.max_response_length")
+    longest, what = prompt + response, f"data.max_prompt_length + data.max_response_length = {prompt + response}"
+    if longest < PADDING_TOKENS:
+        longest, what = PADDING_TOKENS, f"a padding sample of verl's: {PADDING_TOKENS}"
+    keys = {
+        f"{_ACTOR}.ppo_max_token_len_per_gpu": _sequence_parallel(cfg),
+        f"{_ROLLOUT}.log_prob_max_token_len_per_gpu": _sequence_parallel(cfg),
+    }
+    if _uses_reference(cfg):
+        ref = OmegaConf.select(cfg, f"{_REF}.ulysses_sequence_parallel_size") or 1
+        keys[f"{_REF}.log_prob_max_token_len_per_gpu"] = int(ref)
+    for key, parallel in keys.items():
+        if OmegaConf.select(cfg, key) is None and not key.startswith(_ACTOR):
+            continue
+        budget = positive(cfg, key) * parallel
+        if budget < longest:
+            ranks = f" ({budget // parallel} on each of {parallel} sequence-parallel ranks)" if parallel > 1 else ""
+            raise ConfigError(
+                f"{key} holds {budget} tokens{ranks}, less than one sequence ({what})",
+                f"set {key} to at least {-(-longest // parallel)}",
+            )
+
+
+def _uses_reference(cfg: DictConfig) -> bool:
+    return bool(OmegaConf.select(cfg, f"{_ACTOR}.use_kl_loss") or OmegaConf.select(cfg, "algorithm.use_kl_in_reward"))
+
+
+def check_rollout_scheduler(cfg: DictConfig) -> None:
+    """vLLM (SchedulerConfig.verify_max_model_len) schedules at least one token of each sequence.
 
     Raises:
         ConfigError: names both options with their values.
     """
-    train = _positive(cfg, "data.train_batch_size")
+    tokens, sequences = (
+        OmegaConf.select(cfg, f"{_ROLLOUT}.{key}") for key in ("max_num_batched_tokens", "max_num_seqs")
+    )
+    if tokens and sequences and tokens < sequences:
+        raise ConfigError(
+            f"{_ROLLOUT}.max_num_batched_tokens={tokens} is less than {_ROLLOUT}.max_num_seqs={sequences}",
+            f"raise the first to {sequences} or more, or lower the second",
+        )
+
+
+def check_sft_batches(cfg: DictConfig, world_size: int) -> None:
+    """The global batch must split evenly over the ranks and into micro-batches; a dynamic one must hold the longest
+    row.
+
+    Raises:
+        ConfigError: names both options with their values.
+    """
+    train = positive(cfg, "data.train_batch_size")
     sp = OmegaConf.select(cfg, "engine.ulysses_sequence_parallel_size", default=1) or 1
     if world_size % sp:
         raise ConfigError(
@@ -87,6 +141,13 @@ def check_sft_batches(cfg: DictConfig, world_size: int) -> None:
     if train % dp:
         raise ConfigError(
             f"data.train_batch_size={train} cannot be split over {dp} data-parallel ranks", f"use a multiple of {dp}"
+        )
+    budget, longest = (OmegaConf.select(cfg, f"data.{key}") for key in ("max_token_len_per_gpu", "max_length"))
+    if OmegaConf.select(cfg, "data.use_dynamic_bsz") and budget and longest and budget * sp < longest:
+        raise ConfigError(
+            f"data.max_token_len_per_gpu={budget} * {sp} sequence-parallel ranks hold {budget * sp} tokens, less than "
+            f"one row (data.max_length={longest})",
+            f"set data.max_token_len_per_gpu to at least {-(-longest // sp)}",
         )
     micro = OmegaConf.select(cfg, "data.micro_batch_size_per_gpu")
     if not OmegaConf.select(cfg, "data.use_dynamic_bsz") and micro and (train // dp) % micro:
@@ -102,7 +163,7 @@ def check_context(cfg: DictConfig, model: ModelFacts) -> None:
     Raises:
         ConfigError: names the three lengths.
     """
-    wanted = _positive(cfg, "data.max_prompt_length") + _positive(cfg, "data.max_response_length")
+    wanted = positive(cfg, "data.max_prompt_length") + positive(cfg, "data.max_response_length")
     limits = {
         f"{_ROLLOUT}.max_model_len": OmegaConf.select(cfg, f"{_ROLLOUT}.max_model_len"),
         f"max_position_embeddings of {model.path}": model.config.get("max_position_embeddings"),
@@ -115,22 +176,37 @@ def check_context(cfg: DictConfig, model: ModelFacts) -> None:
             )
 
 
-def check_dataset_covers_a_batch(rows: int, batch: int, files_key: str) -> None:
+def check_dataset_covers_a_batch(
+    rows: int, batch: int, files_key: str, batch_key: str = "data.train_batch_size"
+) -> None:
     """verl drops an incomplete batch: with fewer rows than one batch there is no step at all, found after the
     engines are up.
+
+    Args:
+        rows: usable rows.
+        batch: rows that one step takes.
+        files_key, batch_key: the options that these come from.
 
     Raises:
         ConfigError: names the files' option and the batch size.
     """
     if rows < batch:
         raise ConfigError(
-            f"{files_key} has {rows} usable rows, data.train_batch_size={batch} needs at least {batch}",
+            f"{files_key} has {rows} usable rows, {batch_key}={batch} needs at least {batch}",
             "lower the batch size",
         )
 
 
+def positive(cfg: DictConfig, key: str) -> int:
+    """The value of an option that must be a positive whole number; raises ConfigError where it is not."""
+    value = OmegaConf.select(cfg, key)
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ConfigError(f"{key}={value!r} is not a positive whole number", f"set {key}=<number>")
+    return value
+
+
 def _data_parallel_size(cfg: DictConfig) -> int:
-    ranks = _positive(cfg, "trainer.nnodes") * _positive(cfg, "trainer.n_gpus_per_node")
+    ranks = positive(cfg, "trainer.nnodes") * positive(cfg, "trainer.n_gpus_per_node")
     sp = _sequence_parallel(cfg)
     if ranks % sp:
         raise ConfigError(
@@ -154,10 +230,3 @@ def _sequence_parallel(cfg: DictConfig) -> int:
     outer = OmegaConf.select(cfg, f"{_ACTOR}.ulysses_sequence_parallel_size") or 1
     inner = OmegaConf.select(cfg, f"{_ACTOR}.fsdp_config.ulysses_sequence_parallel_size") or 1
     return int(max(outer, inner))
-
-
-def _positive(cfg: DictConfig, key: str) -> int:
-    value = OmegaConf.select(cfg, key)
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ConfigError(f"{key}={value!r} is not a positive whole number", f"set {key}=<number>")
-    return value

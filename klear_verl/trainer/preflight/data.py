@@ -23,6 +23,7 @@ from klear_verl.trainer.preflight.data_files import (
     listed_files,
     read_rows,
 )
+from klear_verl.trainer.preflight.groups import GENERATE, TRAINER_MODE
 from klear_verl.trainer.preflight.lengths import LengthCheck, Tokenizer
 from klear_verl.trainer.preflight.rows import check_rl_row, check_sft_row
 
@@ -93,7 +94,9 @@ def check_sft_data(cfg: DictConfig) -> list[str]:
 def _check_one_batch(cfg: DictConfig, rows: int) -> None:
     cap = OmegaConf.select(cfg, "data.train_max_samples", default=-1)
     usable = min(rows, cap) if cap > 0 else rows
-    check_dataset_covers_a_batch(usable, int(cfg.data.train_batch_size), "data.train_files")
+    generate = OmegaConf.select(cfg, GENERATE) if OmegaConf.select(cfg, TRAINER_MODE) == "klear_sync" else None
+    batch_key = GENERATE if generate else "data.train_batch_size"
+    check_dataset_covers_a_batch(usable, int(OmegaConf.select(cfg, batch_key)), "data.train_files", batch_key)
 
 
 def _checked(cfg: DictConfig, key: str, suffixes: tuple[str, ...], *, required: bool) -> list[Path]:

@@ -45,7 +45,9 @@ def check_model(path: str | None, key: str) -> ModelFacts:
         ConfigError: names the option and the missing file.
     """
     if not path:
-        raise ConfigError(f"{key} is empty", f"set {key}= to a model folder or a Hugging Face model id")
+        raise ConfigError(
+            f"{key} is empty", f"set {key}= (or KLEAR_MODEL, for our recipes) to a model folder or a Hugging Face id"
+        )
     folder = Path(path)
     if path.startswith("~"):
         raise ConfigError(f"{key}={path}: verl does not expand '~'", f"write {key}={os.path.expanduser(path)}")
@@ -62,6 +64,28 @@ def check_model(path: str | None, key: str) -> ModelFacts:
             f"{key}={path} does not exist{_sibling_hint(folder)}", "give an existing model folder or a model id"
         )
     return _check_hub_id(path, key)
+
+
+def known_config(path: str | None) -> dict[str, Any]:
+    """The model's config.json as far as it is on this machine: in the folder, or in the Hugging Face cache; {} where it
+    is in neither."""
+    folder = Path(path or "")
+    if path and folder.is_dir():
+        file = folder / "config.json"
+        return _read_json(file, path) if file.is_file() else {}
+    cached = _cached_config(path) if path else None
+    return _read_json(cached, str(path)) if cached else {}
+
+
+def _cached_config(repo_id: str) -> Path | None:
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        cached = try_to_load_from_cache(repo_id, "config.json")
+    except HFValidationError:
+        return None
+    return Path(cached) if isinstance(cached, str) else None
 
 
 def _check_folder(folder: Path, key: str) -> ModelFacts:

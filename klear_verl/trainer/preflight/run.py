@@ -16,12 +16,13 @@ from klear_verl.errors import KlearError
 from klear_verl.reward.config import WHERE, RewardConfig, reward_config
 from klear_verl.strict import parse_config
 from klear_verl.trainer.config import KlearConfig
-from klear_verl.trainer.preflight import batches, machine, ray_cluster
+from klear_verl.trainer.preflight import batches, groups, machine, nodes, parallel, ray_cluster
 from klear_verl.trainer.preflight.data import check_rl_data, check_sft_data
 from klear_verl.trainer.preflight.hydra_errors import explain_hydra_error
 from klear_verl.trainer.preflight.lengths import Tokenizer, load_tokenizer
 from klear_verl.trainer.preflight.model import ModelFacts, check_model
 from klear_verl.trainer.preflight.names import check_registered_names
+from klear_verl.trainer.refused import check_refused
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -70,24 +71,33 @@ def rl_problems(cfg: DictConfig) -> tuple[list[KlearError], list[str]]:
     if (resolved := found.run(_resolved, cfg)) is None:
         return found.problems, found.notes
     cfg = resolved
-    found.run(parse_config, KlearConfig, _plain(cfg, "klear"), "klear")
+    klear = found.run(parse_config, KlearConfig, _plain(cfg, "klear"), "klear")
     ours = OmegaConf.select(cfg, "reward.reward_manager.name") == "klear"
     reward: RewardConfig | None = found.run(reward_config, _plain(cfg, WHERE)) if ours else None
     found.run(check_registered_names, cfg)
     found.run(batches.check_rl_batches, cfg)
+    found.run(batches.check_rollout_scheduler, cfg)
+    if klear is not None:
+        found.run(groups.check_groups, cfg, klear)
+    found.run(check_refused, cfg)
+    found.run(parallel.check_attention, cfg, "actor_rollout_ref.model")
     facts = _model(found, cfg, "actor_rollout_ref.model")
     if OmegaConf.select(cfg, "algorithm.adv_estimator") == "gae":
         _model(found, cfg, "critic.model")
     tokenizer = None
     if facts is not None:
         found.run(batches.check_context, cfg, facts)
+        found.run(parallel.check_rl_heads, cfg, facts)
         tokenizer = found.run(_tokenizer, cfg, "actor_rollout_ref.model")
     # With a bad reward schema rows cannot be judged; that problem is in the list already.
     if reward is not None or not ours:
         found.notes += found.run(check_rl_data, cfg, reward, tokenizer) or []
     _rl_machine(found, cfg, facts)
+    found.run(nodes.check_shared_paths, cfg, "actor_rollout_ref.model.path")
     found.run(ray_cluster.check_auth_mode)
-    found.run(ray_cluster.check_ray, _plain(cfg, "ray_kwargs.ray_init") or {})
+    ray_init = _plain(cfg, "ray_kwargs.ray_init") or {}
+    found.run(ray_cluster.check_ray, ray_init)
+    found.run(nodes.check_cluster_for_nodes, int(cfg.trainer.nnodes), ray_init)
     return found.problems, found.notes
 
 
@@ -100,9 +110,12 @@ def sft_problems(cfg: DictConfig, world_size: int | None = None) -> tuple[list[K
     found.run(parse_config, KlearConfig, _plain(cfg, "klear"), "klear")
     ranks = world_size or int(cfg.trainer.nnodes) * int(cfg.trainer.n_gpus_per_node)
     found.run(batches.check_sft_batches, cfg, ranks)
+    found.run(parallel.check_attention, cfg, "model")
     facts = _model(found, cfg, "model")
     if facts is not None:
+        found.run(parallel.check_sft_heads, cfg, facts)
         found.run(_tokenizer, cfg, "model")
+    found.run(nodes.check_shared_paths, cfg, "model.path")
     found.notes += found.run(check_sft_data, cfg) or []
     found.run(machine.check_accelerators, cfg.trainer.device, int(cfg.trainer.n_gpus_per_node), int(cfg.trainer.nnodes))
     parameters = facts.parameters if facts else 0

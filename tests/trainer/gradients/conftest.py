@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Lets the tests of this folder import the helpers next to them, and runs verl's workers once for all of them."""
+
+import pickle
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from filelock import FileLock
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from gradient_cases import on_a_gpu, on_the_cpu
+from gradient_runs import Runs
+
+
+def pytest_collection_modifyitems(items):
+    """The first test of this folder waits for the workers: a minute, or several on a busy machine."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.timeout(900))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread():
+    """The reference's matrices are tiny: on a busy machine, threads that wait for each other cost more than they do."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def runs(tmp_path_factory, request):
+    """The gradients and metrics of every case on the CPU. Processes of pytest-xdist share one run."""
+    folder = tmp_path_factory.mktemp("gradients")
+    if not hasattr(request.config, "workerinput"):
+        return Runs(folder, on_the_cpu())
+    shared = folder.parent.parent / "gradients.pickle"
+    with FileLock(f"{shared}.lock"):
+        if not shared.exists():
+            shared.write_bytes(pickle.dumps(Runs(folder, on_the_cpu())))
+        return pickle.loads(shared.read_bytes())
+
+
+@pytest.fixture(scope="session")
+def gpu_runs(tmp_path_factory):
+    """The gradients and metrics of every case on a GPU."""
+    return Runs(tmp_path_factory.mktemp("gpu-gradients"), on_a_gpu())

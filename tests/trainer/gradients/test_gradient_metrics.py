@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The losses and diagnostics of a mini-batch are those of the mini-batch, however it is cut, as verl adds them up: the
+mean over ranks, the sum over micro-batches.
+
+The losses are float64 here. The diagnostics sort tokens by log-ratios in float32, hence 1e-6.
+"""
+
+from dataclasses import replace
+
+import gradient_cases as cases
+import pytest
+
+DIAGNOSTICS = 1e-6
+
+
+def named(some):
+    return [pytest.param(case, id=case.name) for case in some]
+
+
+EVERY_CUT = [*cases.sharding(), *cases.ulysses(), *cases.positives(), *cases.mostly_padding(), *cases.objectives()]
+
+
+@pytest.mark.parametrize("case", named(EVERY_CUT))
+def test_the_losses_that_are_logged_are_those_of_the_equations(runs, case):
+    logged, (expected,) = runs[case].metrics, runs.reference(case)
+    assert logged["actor/pg_loss"] == pytest.approx(expected.policy_loss, rel=1e-12, abs=1e-13)
+    if case.objective.alpha:
+        assert logged["actor/positive_lm_loss"] == pytest.approx(expected.lm_loss, rel=1e-12)
+    else:
+        assert "actor/positive_lm_loss" not in logged
+
+
+@pytest.mark.parametrize("case", named(EVERY_CUT))
+def test_the_diagnostics_are_those_of_the_whole_mini_batch(runs, case):
+    expected = runs.reference(case)[0].diagnostics
+    names = {name for name in runs[case].metrics if name.startswith("actor/gppo/")}
+    assert {name for name in expected if name.startswith("actor/gppo/")} == names
+    assert {name: runs[case].metrics[name] for name in expected} == pytest.approx(expected, abs=DIAGNOSTICS)
+
+
+def test_no_positive_response_gives_a_loss_of_exactly_zero(runs):
+    for case in (case for case in cases.positives() if case.batch.positives == "none"):
+        assert runs[case].metrics["actor/positive_lm_loss"] == 0.0
+
+
+def test_other_contents_where_nothing_trains_leave_every_metric(runs):
+    for case in (case for case in cases.influence() if case.objective.mode == "gppo"):
+        for contents in ("finite", "non_finite"):
+            changed = runs[cases.with_contents(case, contents)].metrics
+            for name in ("actor/positive_lm_loss", "actor/ppo_kl", "actor/gppo/entropy_rest"):
+                assert changed[name] == runs[case].metrics[name]
+
+
+def test_a_planted_fault_shows_in_the_diagnostics(runs):
+    case = cases.METRICS_FAULT
+    expected = runs.reference(replace(case, mutant=""))[0].diagnostics
+    found = {name: runs[case].metrics[name] for name in expected}
+    assert found != pytest.approx(expected, abs=100 * DIAGNOSTICS)
