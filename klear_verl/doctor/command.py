@@ -55,7 +55,8 @@ def machine_findings() -> list[Finding]:
 
 
 def recipe_findings(recipe: str, overrides: list[str]) -> list[Finding]:
-    """Composes a recipe and runs the preflight of its kind on it."""
+    """Composes a recipe, runs the preflight of its kind on it, and estimates what it takes."""
+    from klear_verl.trainer.estimate import estimate_lines
     from klear_verl.trainer.preflight import rl_problems, sft_problems
     from klear_verl.trainer.recipes import compose
 
@@ -68,7 +69,14 @@ def recipe_findings(recipe: str, overrides: list[str]) -> list[Finding]:
     problems, notes = sft_problems(cfg) if kind == "sft" else rl_problems(cfg)
     findings = [from_error(name, problem) for problem in problems]
     findings += [Finding(name, "warn", note) for note in notes]
-    return findings or [Finding(name, "ok", f"composes; model, data, batches, memory and Ray are fine ({kind})")]
+    if problems:
+        return findings
+    fine = [] if notes else [Finding(name, "ok", f"composes; model, data, batches, memory and Ray are fine ({kind})")]
+    return [
+        *findings,
+        *fine,
+        *(Finding(name, "ok", line) for line in estimate_lines("sft" if kind == "sft" else "rl", cfg)),
+    ]
 
 
 def recipe_kind(recipe: str) -> str:

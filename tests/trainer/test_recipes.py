@@ -37,7 +37,7 @@ def test_every_rl_recipe_composes_makes_verls_dataclasses_and_passes_its_validat
 
     model = write_model(tmp_path / "model", architectures=["Qwen3ForCausalLM"])
     overrides = [f"actor_rollout_ref.model.path={model}", f"critic.model.path={model}"]
-    # Micro-batches depend on the machine: verl leaves them to the user, so does the base recipe. No recipe has a critic.
+    # Micro-batches depend on the machine: the base recipe leaves them to the user. No recipe has a critic.
     overrides.append("critic.ppo_micro_batch_size_per_gpu=8")
     if name == "rl":
         overrides.append("actor_rollout_ref.actor.use_dynamic_bsz=true")
