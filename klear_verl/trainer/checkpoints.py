@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Checkpoints that are complete or absent, however the run ends.
 
-verl writes a checkpoint in place, and its tracker file with truncation, so that a kill leaves a half-written folder or
-an empty tracker. Here verl writes into `.incomplete/` beside the others; once every rank's files are there the folder
-is renamed, then the tracker is replaced, and only then are old checkpoints removed. All of it needs the checkpoint
-folder on a file system that every node sees, which is checked by looking for every rank's files.
+verl writes a checkpoint in place, and in RL its tracker file with truncation, so that a kill leaves a half-written
+folder or an empty tracker; in SFT it removes the old checkpoint before the tracker names the new one. Here verl writes
+into `.incomplete/` beside the others; once every rank's files are there the folder is renamed, then the tracker is
+replaced, and only then are old checkpoints removed. All of it needs the checkpoint folder on a file system that every
+node sees, which is checked by looking for every rank's files.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -45,7 +46,9 @@ def save(trainer: Any, write: Callable[[], None]) -> None:
     callback = trainer.checkpoint_callback
     with _writing_into(trainer, folder / INCOMPLETE):
         write()
-    _check_complete(folder / INCOMPLETE / name / "actor", trainer.config)
+    if trainer.config.actor_rollout_ref.actor.strategy in ("fsdp", "fsdp2"):
+        contents = OmegaConf.select(trainer.config, "actor_rollout_ref.actor.checkpoint.save_contents")
+        check_complete(folder / INCOMPLETE / name / "actor", int(config.nnodes) * int(config.n_gpus_per_node), contents)
     commit(folder, name, keep)
     callback.on_save(
         trainer=trainer, global_step=trainer.global_steps, checkpoint_dir=str(folder / name), async_save=False
@@ -58,16 +61,13 @@ def commit(folder: Path, name: str, keep: int | None = None) -> None:
     if target.exists():  # of an attempt that was killed between the rename and the tracker
         _remove(target)
     (folder / INCOMPLETE / name).replace(target)
-    temporary = folder / INCOMPLETE / TRACKER
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(name.rsplit("_", 1)[1])
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(folder / TRACKER)
+    _point_at(folder, name)
     if keep:
-        for old in saved_steps(folder)[:-keep]:
+        step = int(name.rsplit("_", 1)[1])
+        # Later ones are of a future that the run was set back from; they neither count nor go.
+        for old in [saved for saved in saved_steps(folder) if saved <= step][:-keep]:
             _remove(folder / f"global_step_{old}")
-    clear_incomplete_folder(folder)
+    shutil.rmtree(folder / INCOMPLETE)
 
 
 def saved_steps(folder: Path) -> list[int]:
@@ -76,14 +76,42 @@ def saved_steps(folder: Path) -> list[int]:
 
 
 def clear_incomplete(config: DictConfig) -> None:
-    """Removes what a killed attempt left half-written."""
-    clear_incomplete_folder(Path(config.trainer.default_local_dir).absolute())
+    """Removes what a killed attempt left half-written; `config` is a verl trainer's."""
+    make_ready(Path(config.trainer.default_local_dir).absolute())
 
 
-def clear_incomplete_folder(folder: Path) -> None:
-    """As `clear_incomplete`, by folder."""
+def make_ready(folder: Path) -> None:
+    """Removes what a killed attempt left half-written. A tracker that names no checkpoint, from which verl would go on
+    with an exception or from nothing, names the newest one again."""
     if (folder / INCOMPLETE).exists():
         shutil.rmtree(folder / INCOMPLETE)
+    steps = saved_steps(folder)
+    if _tracked(folder) in steps:
+        return
+    if steps:
+        logger.warning("%s names no checkpoint; going on from the newest, step %d", folder / TRACKER, steps[-1])
+        _point_at(folder, f"global_step_{steps[-1]}")
+        (folder / INCOMPLETE).rmdir()
+    else:
+        (folder / TRACKER).unlink(missing_ok=True)
+
+
+def _tracked(folder: Path) -> int | None:
+    try:
+        return int((folder / TRACKER).read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def _point_at(folder: Path, name: str) -> None:
+    """Replaces the tracker."""
+    temporary = folder / INCOMPLETE / TRACKER
+    temporary.parent.mkdir(exist_ok=True)
+    with temporary.open("w", encoding="utf-8") as file:
+        file.write(name.rsplit("_", 1)[1])
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(folder / TRACKER)
 
 
 def _remove(checkpoint: Path) -> None:
@@ -112,22 +140,27 @@ def _writing_into(trainer: Any, folder: Path) -> Iterator[None]:
             trainer.checkpoint_callback = callback
 
 
-def _check_complete(actor: Path, config: DictConfig) -> None:
-    """Looks for every rank's files of an FSDP checkpoint."""
-    if config.actor_rollout_ref.actor.strategy not in ("fsdp", "fsdp2"):
-        return
-    ranks = int(config.trainer.nnodes) * int(config.trainer.n_gpus_per_node)
+def check_complete(folder: Path, ranks: int, contents: Sequence[str] | None) -> None:
+    """Looks for every rank's files of an FSDP checkpoint.
+
+    Args:
+        folder: where they should lie.
+        ranks: of the whole run.
+        contents: verl's `checkpoint.save_contents`; None: all.
+
+    Raises:
+        EnvironmentProblem: files are missing.
+    """
     files = {"model": "model", "optimizer": "optim", "extra": "extra_state"}
-    wanted = OmegaConf.select(config, "actor_rollout_ref.actor.checkpoint.save_contents") or list(files)
     missing = [
         f"{files[content]}_world_size_{ranks}_rank_{rank}.pt"
         for content in files
-        if content in wanted
+        if contents is None or content in contents
         for rank in range(ranks)
-        if not (actor / f"{files[content]}_world_size_{ranks}_rank_{rank}.pt").is_file()
+        if not (folder / f"{files[content]}_world_size_{ranks}_rank_{rank}.pt").is_file()
     ]
     if missing:
         raise EnvironmentProblem(
-            f"the checkpoint in {actor} lacks {len(missing)} files, the first is {missing[0]}",
+            f"the checkpoint in {folder} lacks {len(missing)} files, the first is {missing[0]}",
             "put trainer.default_local_dir on a file system that every node sees",
         )

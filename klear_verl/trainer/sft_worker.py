@@ -18,9 +18,13 @@ def main() -> None:
     if first:
         announce("importing verl and loading the model")
     config = OmegaConf.load(RunDir(sys.argv[1]).config_file)
-    from verl.trainer.sft_trainer import run_sft
+    from verl.utils.distributed import destroy_global_process_group, initialize_global_process_group
 
-    run_sft(config)
+    from klear_verl.trainer.sft_checkpoints import KlearSFTTrainer
+
+    initialize_global_process_group()
+    KlearSFTTrainer(config=config).fit()
+    destroy_global_process_group()
 
 
 if __name__ == "__main__":

@@ -19,15 +19,20 @@ from types import FrameType
 from typing import BinaryIO
 
 from klear_verl.errors import KlearError
-from klear_verl.trainer import processes
+from klear_verl.trainer import keeper, processes
 from klear_verl.trainer.progress import ProgressLine
 from klear_verl.trainer.run_dir import RunDir
+from klear_verl.trainer.vital import VitalProcesses
 
+_KILLED_LINE = re.compile(r"Signal \d+ \((SIG\w+)\) received by PID (\d+)")
+"""How torchrun says that a rank was killed."""
 _ERROR_LINE = re.compile(r"(?:^|\s)(?:[\w.]+\.)?(\w+(?:Error|Exception|Problem|Rollouts|Sync)): (.+)")
 
 LAST_WORDS_S = 5.0
 """How long output is still read after the process itself has ended: a grandchild may hold the pipe open, and go on
 writing."""
+PATIENCE_S = 5.0
+"""How long processes may take to end by themselves before they are killed."""
 
 
 class RunFailed(KlearError):
@@ -37,9 +42,10 @@ class RunFailed(KlearError):
 def supervise(command: Sequence[str], run_dir: RunDir, line: ProgressLine) -> None:
     """Runs `command` to its end, with its output in `run_dir/log.txt` and its progress on `line`.
 
-    Whatever happens, every process it started is gone afterwards and its shared memory is removed. SIGTERM (a
-    scheduler, `timeout`, a container's stop) and SIGHUP (the terminal is gone) end a run as Ctrl-C does. None of them
-    raises where it arrives, so that none can cut the clean-up short, however many come.
+    Whatever happens, every process it started is gone afterwards and its shared memory is removed, even if this very
+    process is killed (`keeper`). SIGTERM (a scheduler, `timeout`, a container's stop) and SIGHUP (the terminal is gone)
+    end a run as Ctrl-C does. None of them raises where it arrives, so that none can cut the clean-up short, however
+    many come.
 
     Raises:
         RunFailed: with the cause, as far as the run told it.
@@ -47,32 +53,49 @@ def supervise(command: Sequence[str], run_dir: RunDir, line: ProgressLine) -> No
     """
     processes.adopt_orphans()
     before = processes.shared_memory_segments()
-    environment = {**os.environ, "VERL_FILE_LOGGER_PATH": str(run_dir.metrics_file), "PYTHONUNBUFFERED": "1"}
     lines: queue.SimpleQueue[bytes | _Stop | None] = queue.SimpleQueue()  # its put() is safe in a signal handler
-    with run_dir.log_file.open("ab") as log, _stopping(lambda *_: lines.put(_Stop())):
+    with run_dir.log_file.open("ab") as log, _stopping(lambda *_: lines.put(_Stop())), _lifeline() as lifeline:
         log_start = log.tell()
-        child = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            env=environment,
-            start_new_session=True,
-        )
+        child = _start(command, run_dir, lifeline)
         reader = threading.Thread(target=_read_lines, args=(child, lines), daemon=True)
         reader.start()
         try:
-            _follow(child, lines, log, line)
+            doom = _follow(child, lines, log, line)
         finally:
             _end(child)
-            processes.end_descendants()
+            # The keeper has done this already, unless it was killed.
+            processes.end_descendants(PATIENCE_S)
             if removed := processes.sweep_shared_memory(before):
                 log.write(f"removed shared memory left behind: {' '.join(removed)}\n".encode())
-    if child.returncode != 0:
+    if doom or child.returncode != 0:
         raise RunFailed(
-            f"the run failed: {_reason(run_dir, child.returncode, log_start)}",
+            f"the run failed: {doom or _reason(run_dir, child.returncode, log_start)}",
             f"the whole output is in {run_dir.log_file}",
         )
+
+
+@contextmanager
+def _lifeline() -> Iterator[int]:
+    """A descriptor that is at its end once this process is gone."""
+    reads, writes = os.pipe()
+    try:
+        yield reads
+    finally:
+        os.close(reads)
+        os.close(writes)
+
+
+def _start(command: Sequence[str], run_dir: RunDir, lifeline: int) -> subprocess.Popen[bytes]:
+    """Starts the command under its keeper, which shares the lock of the run's folder."""
+    return subprocess.Popen(
+        python_module(keeper.__name__, str(lifeline), str(PATIENCE_S), *command),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env={**os.environ, "VERL_FILE_LOGGER_PATH": str(run_dir.metrics_file), "PYTHONUNBUFFERED": "1"},
+        start_new_session=True,
+        pass_fds=(lifeline, *run_dir.lock_descriptors),
+    )
 
 
 class _Stop:
@@ -104,20 +127,24 @@ def _read_lines(child: subprocess.Popen[bytes], lines: queue.SimpleQueue[bytes |
 
 def _follow(
     child: subprocess.Popen[bytes], lines: queue.SimpleQueue[bytes | _Stop | None], log: BinaryIO, line: ProgressLine
-) -> None:
+) -> str | None:
+    """Until the end. Returns why the run has to be ended, if it does not end by itself."""
     closed = False
     ended_at: float | None = None
+    vital = VitalProcesses()
     while True:
         if ended_at is None and child.poll() is not None:
             ended_at = time.monotonic()
         if ended_at is not None and (closed or time.monotonic() - ended_at > LAST_WORDS_S):
-            return
+            return None
+        if ended_at is None and (doom := vital.overdue()):
+            return doom
         try:
             raw = lines.get(timeout=1.0)
         except queue.Empty:
             line.tick()
             if ended_at is not None:
-                return
+                return None
             continue
         if isinstance(raw, _Stop):
             raise KeyboardInterrupt
@@ -130,10 +157,11 @@ def _follow(
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
+    """Asks the keeper to end the run. It waits, and kills, by itself."""
     if child.poll() is None:
         child.send_signal(signal.SIGINT)
         try:
-            child.wait(timeout=10)
+            child.wait(timeout=keeper.ASKED_S + PATIENCE_S + 45)
         except subprocess.TimeoutExpired:
             child.kill()
             child.wait()
@@ -145,7 +173,10 @@ def _reason(run_dir: RunDir, code: int, log_start: int) -> str:
     for text in reversed(_tail(run_dir.log_file, log_start)):
         if match := _ERROR_LINE.search(text):
             return f"{match[1]}: {match[2]}"
-    how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
+        if match := _KILLED_LINE.search(text):
+            return f"process {match[2]} of the run ended with signal {match[1]}"
+    number = code - 128 if code > 128 else -code  # the keeper reports the training process's, or its own end
+    how = f"signal {signal.Signals(number).name}" if number in set(signal.Signals) else f"exit status {code}"
     return f"it ended with {how}"
 
 

@@ -94,6 +94,39 @@ def test_only_the_newest_are_kept_and_never_fewer_than_asked_for(tmp_path):
     assert state(tmp_path) == ([10, 15], "15")
 
 
+def test_a_run_that_was_set_back_keeps_what_it_has_just_saved(tmp_path):
+    for step in (5, 10, 15):
+        saved(tmp_path, step)
+    (tmp_path / checkpoints.TRACKER).write_text("5")
+    saved(tmp_path, 6, keep=1)
+    assert state(tmp_path) == ([6, 10, 15], "6")
+
+
+@pytest.mark.parametrize("content", [None, "", "7", "x"], ids=["missing", "empty", "of no checkpoint", "no number"])
+def test_a_tracker_that_names_no_checkpoint_names_the_newest_again(tmp_path, content):
+    for step in (5, 10):
+        made = saved(tmp_path, step)
+    tracker = tmp_path / checkpoints.TRACKER
+    tracker.unlink() if content is None else tracker.write_text(content)
+    checkpoints.clear_incomplete(made.config)
+    assert state(tmp_path) == ([5, 10], "10")
+    assert not (tmp_path / checkpoints.INCOMPLETE).exists()
+
+
+def test_a_tracker_that_was_set_back_by_hand_is_left_alone(tmp_path):
+    for step in (5, 10):
+        made = saved(tmp_path, step)
+    (tmp_path / checkpoints.TRACKER).write_text("5")
+    checkpoints.clear_incomplete(made.config)
+    assert state(tmp_path) == ([5, 10], "5")
+
+
+def test_a_tracker_without_any_checkpoint_goes(tmp_path):
+    (tmp_path / checkpoints.TRACKER).write_text("5")
+    checkpoints.clear_incomplete(trainer(tmp_path, 0).config)
+    assert state(tmp_path) == ([], None)
+
+
 def test_without_a_limit_all_are_kept(tmp_path):
     for step in (5, 10, 15):
         saved(tmp_path, step)

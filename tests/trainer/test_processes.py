@@ -96,7 +96,33 @@ def test_a_process_that_vanishes_between_listing_and_asking_counts_as_ended():
     child = subprocess.Popen([sys.executable, "-c", ""])
     process = psutil.Process(child.pid)
     child.wait()
-    assert not processes._is_alive(process)
+    assert not processes.is_alive(process)
+
+
+FATEFUL = """
+import os, subprocess, sys, time
+from functools import partial
+from klear_verl.trainer.processes import die_with_parent
+child = subprocess.Popen(["sleep", "300"], preexec_fn=partial(die_with_parent, int(sys.argv[1]) or os.getpid()))
+print(child.pid, flush=True)
+{then}
+"""
+
+
+def test_a_process_that_dies_with_its_parent_does_so_when_the_parent_is_killed():
+    script = FATEFUL.format(then="time.sleep(300)")
+    with subprocess.Popen([sys.executable, "-c", script, "0"], stdout=subprocess.PIPE, text=True) as parent:
+        child = psutil.Process(int(parent.stdout.readline()))
+        assert child.is_running()
+        parent.kill()
+    assert not psutil.wait_procs([child], timeout=5)[1]
+
+
+def test_a_process_whose_parent_has_died_before_it_could_say_so_ends_at_once():
+    script = FATEFUL.format(then="print(child.wait())")
+    somebody_else = str(psutil.Process().ppid())
+    done = subprocess.run([sys.executable, "-c", script, somebody_else], capture_output=True, text=True, timeout=30)
+    assert done.stdout.split()[-1:] == ["-9"], done.stderr
 
 
 @pytest.fixture
@@ -163,20 +189,6 @@ def test_python_shared_memory_carries_a_name_we_know(segment):
     finally:
         held.close()
         held.unlink()
-
-
-def test_a_real_segment_of_a_killed_process_is_removed(segment):
-    before = processes.shared_memory_segments()
-    code = (
-        "import os, signal\nfrom multiprocessing import resource_tracker, shared_memory\n"
-        "s = shared_memory.SharedMemory(create=True, size=64)\n"
-        "resource_tracker.unregister('/' + s.name, 'shared_memory')\n"  # else Python's own tracker would remove it
-        "print(s.name, flush=True)\nos.kill(os.getpid(), signal.SIGKILL)\n"
-    )
-    name = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30).stdout.strip()
-    assert name in processes.shared_memory_segments()
-    others = processes.shared_memory_segments() - {name}
-    assert processes.sweep_shared_memory(before | others) == [name]
 
 
 def test_where_there_is_no_shared_memory_there_are_no_segments(monkeypatch, tmp_path):

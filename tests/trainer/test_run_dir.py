@@ -2,7 +2,9 @@
 """A run's folder over one and several attempts."""
 
 import json
+import subprocess
 import threading
+import time
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -15,7 +17,7 @@ from klear_verl.trainer.run_dir import RunDir, RunRecord, versions, write_atomic
 
 def config(**changes):
     values = {
-        "klear": {"run_dir": "r"},
+        "klear": {"run_dir": "r", "groups": {"mode": "drop"}, "overlong": {"mode": "mask"}},
         "data": {"seed": 0, "train_files": ["a.parquet"]},
         "actor": {"lr": 1.0e-6, "seed": "${data.seed}"},
         "trainer": {"total_training_steps": 10, "save_freq": 5, "logger": ["console"], "nnodes": 1},
@@ -152,11 +154,24 @@ def test_a_run_that_left_no_checkpoint_may_be_repaired_in_its_folder(tmp_path):
     assert OmegaConf.load(tmp_path / "config.yaml").actor.lr == 3.0e-4
 
 
-def test_a_second_process_in_a_folder_is_refused(tmp_path):
+def test_a_second_process_in_a_folder_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("klear_verl.trainer.run_dir.LOCK_PATIENCE_S", 0.3)
     first = RunDir(tmp_path)
-    first.start(RunRecord(kind="rl", recipe="r", seed=0), OmegaConf.create({"a": 1}))
+    first.start(record(), config())
     with pytest.raises(ConfigError, match="another process is running"):
-        RunDir(tmp_path).start(RunRecord(kind="rl", recipe="r", seed=0), OmegaConf.create({"a": 1}))
+        RunDir(tmp_path).start(record(), config())
+
+
+def test_a_process_that_shares_the_lock_holds_it_beyond_the_end_of_the_first(tmp_path):
+    first = RunDir(tmp_path)
+    first.start(record(), config())
+    sharing = subprocess.Popen(["sleep", "300"], pass_fds=first.lock_descriptors)
+    first.finish("interrupted", 0)
+    threading.Timer(0.5, sharing.kill).start()
+    began = time.monotonic()
+    RunDir(tmp_path).start(record(), config())  # waits, and is not refused
+    assert time.monotonic() - began > 0.4
+    sharing.wait()
 
 
 def test_further_changed_keys_are_counted(tmp_path):
@@ -187,12 +202,26 @@ def test_a_refused_configuration_leaves_the_folder_untouched(tmp_path):
         ("trainer__save_freq", 1),
         ("trainer__logger", ["console", "file"]),
         ("ray_kwargs__ray_init__num_cpus", 8),
+        ("klear__poll_interval_s", 1.0),
     ],
 )
 def test_how_long_and_where_a_run_goes_on_may_change(tmp_path, key, value):
-    attempt(tmp_path)
+    with_checkpoint(tmp_path)
     attempt(tmp_path, **{key: value})
     assert OmegaConf.select(OmegaConf.load(tmp_path / "config.yaml"), key.replace("__", ".")) == value
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("klear__groups__mode", "keep", r"klear\.groups\.mode was 'drop' and is now 'keep'"),
+        ("klear__overlong__mode", "keep", r"klear\.overlong\.mode was 'mask' and is now 'keep'"),
+    ],
+)
+def test_which_rollouts_train_may_not_change(tmp_path, key, value, said):
+    with_checkpoint(tmp_path)
+    with pytest.raises(ConfigError, match=said):
+        attempt(tmp_path, **{key: value})
 
 
 LEAVES = st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.lists(st.integers(), max_size=2)

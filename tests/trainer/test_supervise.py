@@ -10,21 +10,26 @@ import time
 
 import psutil
 import pytest
+from omegaconf import OmegaConf
 
+from klear_verl.trainer import processes
+from klear_verl.trainer.run_dir import RunDir, RunRecord
 from klear_verl.trainer.supervise import python_module
 
 SUPERVISOR = """
-import functools, json, signal, sys
+import json, signal, sys
+from omegaconf import OmegaConf
 from klear_verl.trainer.progress import ProgressLine
-from klear_verl.trainer.run_dir import RunDir
-from klear_verl.trainer import processes, supervise as room
+from klear_verl.trainer.run_dir import RunDir, RunRecord
+from klear_verl.trainer import supervise as room, vital
 from klear_verl.trainer.supervise import RunFailed, supervise
-# The stubborn need killing after the patience anyhow: less of it makes the tests quicker, not other.
-processes.end_descendants = functools.partial(processes.end_descendants, patience_s=0.5)
-room.LAST_WORDS_S = 0.5
+# The stubborn need killing after the patience anyhow, and the dead are dead: less patience makes the tests quicker,
+# not other.
+room.PATIENCE_S = room.LAST_WORDS_S = 0.5
+vital.LOOK_EVERY_S, vital.GRACE_S = 0.1, 1.0
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background starts with it ignored
 run = RunDir(sys.argv[1])
-run.path.mkdir(exist_ok=True)
+run.start(RunRecord("rl", "recipe", 0), OmegaConf.create())
 report = {}
 line = ProgressLine("run", 3)
 try:
@@ -142,6 +147,12 @@ def test_a_run_killed_from_outside_is_reported_by_the_signal(run):
     assert report["what"] == "the run failed: it ended with signal SIGKILL"
 
 
+def test_a_rank_that_torchrun_reports_as_killed_is_named(run):
+    says = "  exitcode  : -9 (pid: 25498)\\n  traceback : Signal 9 (SIGKILL) received by PID 25498"
+    report = run(f"print('{says}'); raise SystemExit(1)").report()
+    assert report["what"] == "the run failed: process 25498 of the run ended with signal SIGKILL"
+
+
 def test_an_earlier_attempts_error_in_the_same_log_is_not_the_reason(run):
     run("raise ValueError('of the first attempt')").report()
     report = run("import os, signal; os.kill(os.getpid(), signal.SIGKILL)").report()
@@ -188,6 +199,64 @@ def test_a_grandchild_that_holds_the_pipe_open_neither_hangs_the_run_nor_survive
     assert not living(processes)
 
 
+def test_a_command_killed_with_9_leaves_no_process_nor_shared_memory(run):
+    segment = f"/dev/shm/psm_klear_test_{os.getpid()}"
+    one = run(STUBBORN_CHILD + f"open({segment!r}, 'w')\nstubborn('')\nprint('up', flush=True)\ntime.sleep(300)")
+    one.wait_for("up")
+    processes = one.descendants()
+    one.process.kill()
+    assert not psutil.wait_procs(processes, timeout=20)[1]
+    assert not os.path.exists(segment)
+
+
+def test_the_next_command_waits_until_nothing_of_a_killed_one_is_left(run, tmp_path):
+    one = run(STUBBORN_CHILD + "stubborn('')\nprint('up', flush=True)\ntime.sleep(300)")
+    one.wait_for("up")
+    processes = one.descendants()
+    one.process.kill()
+    RunDir(tmp_path).start(RunRecord("rl", "recipe", 0), OmegaConf.create())
+    assert not living(processes)
+
+
+def test_a_killed_keeper_takes_the_run_with_it(run):
+    one = run(STUBBORN_CHILD + "stubborn('')\nprint('up', flush=True)\ntime.sleep(300)")
+    one.wait_for("up")
+    processes = one.descendants()
+    (keeper,) = [process for process in processes if "klear_verl.trainer.keeper" in process.cmdline()]
+    keeper.kill()
+    assert one.report()["what"] == "the run failed: it ended with signal SIGKILL"
+    assert not living(processes)
+
+
+RAYLET = """
+import subprocess, sys, time
+script = "import subprocess, sys, time; subprocess.Popen([sys.argv[1], '3'], executable='/bin/sleep'); time.sleep(300)"
+def start(title):
+    subprocess.Popen(["/ray/raylet/raylet", "-c", script, title], executable=sys.executable)
+    time.sleep(4)
+"""
+"""Starts a process of this name below one that looks like Ray's raylet; it ends after three seconds,
+long enough to be seen."""
+
+
+def test_a_run_that_waits_for_a_dead_process_it_cannot_do_without_is_ended_and_the_process_named(run):
+    report = run(RAYLET + "start('ray::WorkerDict')\ntime.sleep(300)").report()
+    assert report["end"] == "failed"
+    assert report["what"].startswith("the run failed: ray::WorkerDict (process ")
+    assert "died, and the run had not ended 1 s later" in report["what"]
+
+
+def test_a_run_that_ends_by_itself_after_such_a_death_says_why_itself(run):
+    report = run(RAYLET + "start('ray::WorkerDict')\nraise ValueError('it is gone')").report()
+    assert report["what"] == "the run failed: ValueError: it is gone"
+
+
+@pytest.mark.parametrize("title", ["ray::IDLE", "/ray/raylet/raylet"], ids=["idle", "a child before its exec"])
+def test_a_run_may_lose_processes_that_it_can_do_without(run, title):
+    report = run(RAYLET + f"start({title!r})\ntime.sleep(2)\nprint('step:3 - train/loss:1.5')").report()
+    assert (report["end"], report["step"]) == ("finished", 3)
+
+
 def test_shared_memory_left_behind_is_removed_and_the_log_says_so(run):
     name = f"psm_klear_test_{os.getpid()}"
     report = run(f"open('/dev/shm/{name}', 'w').write('x')").report()
@@ -197,3 +266,19 @@ def test_shared_memory_left_behind_is_removed_and_the_log_says_so(run):
 
 def test_a_module_is_run_by_this_very_interpreter():
     assert python_module("json.tool", "a") == [sys.executable, "-m", "json.tool", "a"]
+
+
+# Here, among the tests whose supervisors sweep shared memory too: they would take it from under a test that runs
+# beside them, and the tests of one file never do.
+def test_a_real_segment_of_a_killed_process_is_removed():
+    before = processes.shared_memory_segments()
+    code = (
+        "import os, signal\nfrom multiprocessing import resource_tracker, shared_memory\n"
+        "s = shared_memory.SharedMemory(create=True, size=64)\n"
+        "resource_tracker.unregister('/' + s.name, 'shared_memory')\n"  # else Python's own tracker would remove it
+        "print(s.name, flush=True)\nos.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    name = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30).stdout.strip()
+    assert name in processes.shared_memory_segments()
+    others = processes.shared_memory_segments() - {name}
+    assert processes.sweep_shared_memory(before | others) == [name]

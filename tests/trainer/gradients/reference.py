@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -54,12 +54,14 @@ class Objective:
 
 @dataclass
 class Result:
-    """Of one mini-batch: the gradient by parameter name, the two losses, and the diagnostics by name."""
+    """Of one mini-batch: the gradient by parameter name, the two losses, Σ|∂L_policy/∂log π| over its live tokens, and
+    the diagnostics by name."""
 
     gradient: dict[str, torch.Tensor]
     policy_loss: float
     lm_loss: float
-    diagnostics: dict[str, float] = field(default_factory=dict)
+    gradient_mass: float
+    diagnostics: dict[str, float]
 
 
 class ExactRMSNorm(Qwen3RMSNorm):
@@ -99,8 +101,8 @@ def evaluate(model: torch.nn.Module, samples: Sequence[Sample], objective: Objec
     slopes = torch.autograd.grad(policy, log_prob, retain_graph=True)
     (policy + objective.alpha * lm).backward()
     gradient = {name: parameter.grad.clone() for name, parameter in model.named_parameters()}
-    diagnostics = _diagnostics(log_prob, slopes, rows, objective)
-    return Result(gradient, policy.item(), lm.item(), diagnostics)
+    mass = sum(float(slope[row.live].abs().sum()) for slope, row in zip(slopes, rows, strict=True))
+    return Result(gradient, policy.item(), lm.item(), mass, _diagnostics(log_prob, slopes, rows, objective))
 
 
 def updated(

@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One attempt at a run: started, stopped at a moment, one of its processes killed, and what came of it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+MOMENTS = Path(__file__).parent / "moments"
+SHARED_MEMORY = Path("/dev/shm")
+TRACKER = "checkpoints/latest_checkpointed_iteration.txt"
+
+VICTIMS = {
+    "klear train": "klear train",
+    "keeper": "klear_verl.trainer.keeper",
+    "driver": "-m klear_verl.trainer.rl_driver",
+    "TaskRunner": "ray::TaskRunner",
+    "WorkerDict": "ray::WorkerDict",
+    "vLLMHttpServer": "ray::vLLMHttpServer",
+    "EngineCore": "VLLM::EngineCore",
+    "AgentLoopWorker": "ray::AgentLoopWorker",
+    "GlobalRequestLoadBalancer": "ray::GlobalRequestLoadBalancer",
+    "RewardLoopWorker": "ray::RewardLoopWorker",
+    "JudgeActor": "ray::JudgeActor",
+    "TransferQueueController": "ray::TransferQueueController",
+    "SimpleStorageUnit": "ray::SimpleStorageUnit",
+    "raylet": "/raylet/raylet",
+    "gcs_server": "/gcs/gcs_server",
+}
+"""What the command line of each process of a run contains, or begins with where Ray or vLLM has renamed it."""
+
+
+@dataclass
+class Outcome:
+    """What a kill led to."""
+
+    moment: str
+    victim: str
+    step: int
+    """The step in which the kill fell."""
+    resumed_from: int
+    """The last complete checkpoint that the attempt began with."""
+    checkpoint: int
+    """The last complete checkpoint that it left."""
+    status: int | None
+    """Exit status of the command; None: it hung and was ended."""
+    ended_s: float
+    """From the kill to the end of the command and of all its processes."""
+    message: str
+    left: list[str] = field(default_factory=list)
+    """Processes that outlived the command."""
+    shared_memory: list[str] = field(default_factory=list)
+    """Segments that the run had mapped and that are still there."""
+
+    @property
+    def clean(self) -> bool:
+        """Whether the command ended by itself, unsuccessfully, and left nothing behind."""
+        return self.status not in (None, 0) and not self.left and not self.shared_memory
+
+
+class Attempt:
+    """The command `command`, with a folder for its traces; it stops at `moment`, in the step after `after` steps."""
+
+    def __init__(self, command: list[str], folder: Path, run_dir: Path, moment: str | None = None, after: int = 1):
+        self.folder, self.run_dir, self.moment = folder, run_dir, moment
+        folder.mkdir(parents=True)
+        self.marker = f"KLEAR_KILL_DIR={folder}".encode()
+        environment = {
+            **os.environ,
+            "KLEAR_KILL_DIR": str(folder),
+            "KLEAR_KILL_MOMENT": moment or "",
+            "KLEAR_KILL_AFTER": str(after),
+            "PYTHONPATH": os.pathsep.join(filter(None, [str(MOMENTS), os.environ.get("PYTHONPATH")])),
+        }
+        self.resumed_from = tracked_step(run_dir)
+        self._seen: set[psutil.Process] = set()
+        self._out = (folder / "output").open("w")
+        self.process = subprocess.Popen(command, stdout=self._out, stderr=subprocess.STDOUT, env=environment)
+
+    @property
+    def output(self) -> str:
+        """What the command has shown so far."""
+        return (self.folder / "output").read_text()
+
+    def processes(self) -> list[psutil.Process]:
+        """All living processes of this attempt, wherever they have been re-parented to: those that carry its mark in
+        their environment, and those once seen below the command, since a renamed process may have overwritten its
+        environment."""
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error, OSError):
+                if self.marker in _environment(process.pid):
+                    self._seen.add(process)
+        with contextlib.suppress(psutil.NoSuchProcess):
+            self._seen.update(psutil.Process(self.process.pid).children(recursive=True))
+        return [process for process in self._seen if _is_alive(process)]
+
+    def find(self, victim: str) -> list[psutil.Process]:
+        """The processes that `victim` names."""
+        return [process for process in self.processes() if VICTIMS[victim] in " ".join(_command(process))]
+
+    def wait_for_the_moment(self, patience_s: float) -> None:
+        """Until a process of the run has stopped at the moment."""
+        deadline = time.monotonic() + patience_s
+        while not (self.folder / "reached").exists():
+            if self.process.poll() is not None:
+                raise RuntimeError(f"ended before '{self.moment}':\n{self.output[-3000:]}")
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"'{self.moment}' was not reached in {patience_s:.0f} s:\n{self.output[-3000:]}")
+            time.sleep(0.005)
+
+    def kill(self, victim: str, patience_s: float = 300.0) -> Outcome:
+        """Sends SIGKILL to `victim`, lets the rest go on, and waits for the end."""
+        assert self.moment
+        victims = [psutil.Process(self.process.pid)] if victim == "klear train" else self.find(victim)
+        if not victims:
+            raise RuntimeError(f"no process '{victim}' in the run")
+        mapped = self.mapped_segments()
+        for process in victims:
+            process.send_signal(signal.SIGKILL)
+        killed_at = time.monotonic()
+        (self.folder / "go").touch()
+        try:
+            status: int | None = self.process.wait(timeout=patience_s)
+        except subprocess.TimeoutExpired:
+            status = None
+        ends_by = time.monotonic() + (60.0 if victim == "klear train" else 0.0)  # nobody waits for the others there
+        while (left := self.processes()) and time.monotonic() < ends_by:
+            time.sleep(0.1)
+        ended_s = time.monotonic() - killed_at
+        described = [f"{process.pid} {' '.join(_command(process))[:80]}" for process in left]
+        self.end()
+        return Outcome(
+            moment=self.moment,
+            victim=victim,
+            step=int((self.folder / "step").read_text()),
+            resumed_from=self.resumed_from,
+            checkpoint=tracked_step(self.run_dir),
+            status=status,
+            ended_s=round(ended_s, 1),
+            message=self._message(),
+            left=described if status is not None else [],
+            shared_memory=sorted(name for name in mapped if (SHARED_MEMORY / name).exists()),
+        )
+
+    def end(self) -> None:
+        """Kills whatever is left."""
+        while left := self.processes():
+            for process in left:
+                process.kill()
+            psutil.wait_procs(left, timeout=1.0)
+        self.process.wait()
+        self._out.close()
+
+    def mapped_segments(self) -> set[str]:
+        """Names of the shared memory that the run's processes have mapped."""
+        names = set()
+        for process in self.processes():
+            try:
+                maps = Path(f"/proc/{process.pid}/maps").read_text(errors="replace")
+            except OSError:
+                continue
+            for line in maps.splitlines():
+                path = line.split(maxsplit=5)[-1]
+                if path.startswith(f"{SHARED_MEMORY}/") and not path.endswith("(deleted)"):
+                    names.add(path.rsplit("/", 1)[1])
+        return names
+
+    def _message(self) -> str:
+        said = [line for line in self.output.splitlines() if line.startswith("klear: the run")]
+        return said[-1].removeprefix("klear: the run failed: ") if said else ""
+
+
+def tracked_step(run_dir: Path) -> int:
+    """The step of the checkpoint from which the next attempt will go on; 0 without one."""
+    tracker = run_dir / TRACKER
+    return int(tracker.read_text()) if tracker.is_file() else 0
+
+
+def _is_alive(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _environment(pid: int) -> list[bytes]:
+    return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+
+
+def _command(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except (psutil.NoSuchProcess, psutil.ZombieProcess):
+        return []

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""kill -9 in the middle of a checkpoint, for real; the same command goes on, to the same bits.
+
+benchmarks/kill_matrix.py does this to every process of a run, at every moment of a step; docs/concepts/resume.md has
+what came of it.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from kill_bench.attempt import TRACKER, Attempt, tracked_step
+from kill_bench.checkpoints import differences, rollouts
+
+from klear_verl.quickstart.world import make_world
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+UNINTERRUPTED = (2, 3)
+"""Steps that the first attempt makes in one go after its first checkpoint, and the second after loading it."""
+
+
+def _command(root: Path, run: Path) -> list[str]:
+    """A small run that learns without any fine-tuning: a random model's responses differ in length alone, so that is
+    what it is paid for."""
+    world = root / "world"
+    overrides = {
+        "klear.run_dir": run,
+        "klear.groups.mode": "keep",
+        "klear.groups.criterion": "reward",
+        "klear.overlong.mode": "penalty",
+        "klear.overlong.buffer_tokens": 30,
+        "data.train_files": world / "math_train.parquet",
+        "data.val_files": world / "math_held_out.parquet",
+        "data.train_batch_size": 4,
+        "data.max_response_length": 32,
+        "actor_rollout_ref.model.path": world / "model",
+        "actor_rollout_ref.actor.ppo_mini_batch_size": 2,
+        "actor_rollout_ref.actor.optim.lr_warmup_steps": 2,
+        "actor_rollout_ref.rollout.n": 4,
+        "trainer.save_freq": 1,
+        "trainer.max_actor_ckpt_to_keep": "null",
+        "trainer.rollout_data_dir": root / "rollouts",
+        "trainer.total_training_steps": UNINTERRUPTED[-1],
+    }
+    values = [f"{key}={value}" for key, value in overrides.items()]
+    return [sys.executable, "-m", "klear_verl.cli", "train", "quickstart/math_rl", *values]
+
+
+def test_a_run_killed_while_it_saves_goes_on_to_the_same_bits_as_one_that_was_not(tmp_path: Path) -> None:
+    make_world(tmp_path / "world", 0)
+    run, kept = tmp_path / "run", tmp_path / "kept"
+    command = _command(tmp_path, run)
+
+    # The last step's checkpoint is never complete; those of the steps before it are of an uninterrupted run.
+    killed = Attempt(
+        [*command, f"trainer.total_training_steps={UNINTERRUPTED[-1] + 1}"],
+        tmp_path / "first",
+        run,
+        "checkpoint",
+        after=UNINTERRUPTED[-1],
+    )
+    killed.wait_for_the_moment(400)
+    outcome = killed.kill("klear train")
+    assert (outcome.left, outcome.shared_memory) == ([], [])
+    assert outcome.ended_s < 30
+    assert tracked_step(run) == UNINTERRUPTED[-1]
+    assert list(run.glob("checkpoints/.incomplete/*/actor/model_*.pt"))  # half-written
+    kept.mkdir()
+    for step in UNINTERRUPTED:
+        (run / "checkpoints" / f"global_step_{step}").rename(kept / str(step))
+    (run / TRACKER).write_text("1")
+    (tmp_path / "rollouts").rename(kept / "rollouts")
+
+    going_on = Attempt(command, tmp_path / "second", run)
+    assert going_on.process.wait(timeout=600) == 0, going_on.output[-3000:]
+    going_on.end()
+    assert "training from step 2 to 3" in going_on.output
+    for step in UNINTERRUPTED:
+        assert differences(run / "checkpoints" / f"global_step_{step}", kept / str(step)) == []
+        assert rollouts(tmp_path / "rollouts", step) == rollouts(kept / "rollouts", step)
+    steps = [json.loads(line)["data"] for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert all(step["actor/grad_norm"] > 0 for step in steps)  # there was something to be equal about
+    assert not (run / "checkpoints" / ".incomplete").exists()
