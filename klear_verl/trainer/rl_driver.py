@@ -39,6 +39,9 @@ def run(config: DictConfig, run_dir: RunDir) -> None:
     announce("starting Ray")
     try:
         run_ppo(config, task_runner_class=TaskRunnerV1)
+    except Exception as error:
+        write_down(error, run_dir)  # before the shutdown, which takes its time, and need not succeed
+        raise
     finally:
         ray.shutdown()
 
@@ -50,14 +53,20 @@ def _worker_environment(run_dir: RunDir) -> dict[str, str]:
     return {**ours, "VERL_FILE_LOGGER_PATH": str(run_dir.metrics_file), RUN_TAG: uuid.uuid4().hex[:12]}
 
 
+def write_down(error: Exception, run_dir: RunDir) -> None:
+    """Leaves the cause where `klear train` finds it."""
+    cause = _cause(error)
+    write_atomically(run_dir.error_file, f"{type(cause).__name__}: {cause}\n")
+
+
 def _cause(error: BaseException) -> BaseException:
-    """The error a person should read: Ray wraps a worker's error once per hop; ours names its cause itself."""
-    while not isinstance(error, KlearError):
-        inner: Any = getattr(error, "cause", None) or error.__cause__
+    """The error a person should read: Ray wraps a worker's error once per hop, in a class that is also the error's own
+    but prints as a traceback; ours names its cause itself."""
+    while True:
+        inner: Any = getattr(error, "cause", None) or (None if isinstance(error, KlearError) else error.__cause__)
         if not isinstance(inner, BaseException):
-            break
+            return error
         error = inner
-    return error
 
 
 def main() -> None:
@@ -67,8 +76,7 @@ def main() -> None:
     try:
         run(config, run_dir)
     except Exception as error:
-        cause = _cause(error)
-        write_atomically(run_dir.error_file, f"{type(cause).__name__}: {cause}\n")
+        write_down(error, run_dir)
         raise
 
 

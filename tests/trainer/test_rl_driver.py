@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the driver writes down when a run fails. Ray's own wrapping of errors, without a cluster."""
+
+import pytest
+from ray.exceptions import ActorDiedError, RayTaskError
+
+from klear_verl.errors import DataError
+from klear_verl.trainer.rl_driver import write_down
+from klear_verl.trainer.run_dir import RunDir
+
+
+def as_ray_raises(error, hops=1):
+    """As `ray.get` raises it after so many actors have passed it on."""
+    for _ in range(hops):
+        error = RayTaskError("run", "Traceback (most recent call last): …", error).as_instanceof_cause()
+    return error
+
+
+@pytest.fixture
+def said(tmp_path):
+    def say(error):
+        write_down(error, RunDir(tmp_path))
+        return (tmp_path / "error.txt").read_text()
+
+    return say
+
+
+@pytest.mark.parametrize("hops", [0, 1, 2])
+def test_an_error_of_ours_is_written_down_as_itself_however_often_ray_has_passed_it_on(said, hops):
+    assert said(as_ray_raises(DataError("row 3 is empty", "remove it"), hops)) == (
+        "DataError: row 3 is empty\n  remedy: remove it\n"
+    )
+
+
+@pytest.mark.parametrize("hops", [0, 1, 2])
+def test_so_is_any_other_error(said, hops):
+    assert said(as_ray_raises(KeyError("no such field"), hops)) == "KeyError: 'no such field'\n"
+
+
+def test_an_error_raised_while_handling_another_gives_way_to_its_cause(said):
+    error = RuntimeError("could not generate")
+    error.__cause__ = ValueError("empty prompt")
+    assert said(error) == "ValueError: empty prompt\n"
+
+
+def test_an_error_of_ours_stands_before_its_cause(said):
+    error = DataError("row 3 is empty")
+    error.__cause__ = KeyError("prompt")
+    assert said(error) == "DataError: row 3 is empty\n"
+
+
+def test_a_dead_actor_is_said_to_be_dead(said):
+    assert said(ActorDiedError()).startswith("ActorDiedError: The actor died")
