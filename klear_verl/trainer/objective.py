@@ -106,14 +106,16 @@ def _diagnostics(
         "actor/pg_clipfrac": sums["count_below_neg"] + sums["count_above_pos"],
         "actor/pg_clipfrac_lower": sums["dual_clipped"],
         **{f"actor/gppo/frac_{name}": sums[f"count_{name}"] for name in regions},
-        **{f"actor/gppo/grad_mass_{name}": sums[f"slope_{name}"] for name in regions},
     }
     for name in ("above_pos", "rest"):
         if f"entropy_{name}" in sums:
             values[f"actor/gppo/entropy_mass_{name}"] = sums[f"entropy_{name}"]
     # verl averages a SUM over ranks before it adds up the micro-batches, hence dp_size, as in its agg_loss.
     scale = data["dp_size"] / max(data["batch_num_tokens"], 1)
-    return {name: Metric(AggregationType.SUM, value * scale) for name, value in values.items()}
+    values = {name: value * scale for name, value in values.items()}
+    # The slope is the loss's, which has that scale already.
+    values |= {f"actor/gppo/grad_mass_{name}": sums[f"slope_{name}"] for name in regions}
+    return {name: Metric(AggregationType.SUM, value) for name, value in values.items()}
 
 
 def finish_diagnostics(metrics: dict[str, Any]) -> None:

@@ -28,7 +28,6 @@ def test_shares_of_tokens_are_the_mean_over_the_mini_batches(runs, case):
     assert {name: runs[case].metrics[name] for name in names} == pytest.approx(expected, abs=1e-6)
 
 
-@pytest.mark.xfail(strict=True, reason="klear_loss divides the masses by the mini-batch's tokens a second time")
 @pytest.mark.parametrize("case", named(cases.whole_steps()))
 def test_shares_of_the_gradient_are_those_of_both_mini_batches_together(runs, case):
     results = runs.reference(case)
