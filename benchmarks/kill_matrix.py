@@ -98,12 +98,9 @@ def main() -> int:
         number = len(list((out / "attempts").glob("*"))) + 1
         command = _command(arguments.recipe, out, "killed", MANY_STEPS, arguments.overrides)
         folder = out / "attempts" / f"{number:02}-{moment}-{victim}".replace(" ", "-")
-        attempt = Attempt(command, folder, out / "killed", moment)
-        try:
+        with Attempt(command, folder, out / "killed", moment) as attempt:
             attempt.wait_for_the_moment(arguments.start_s)
             outcome = attempt.kill(victim, arguments.patience_s)
-        finally:
-            attempt.end()
         print(_line(outcome), flush=True)
         with log.open("a") as file:
             file.write(json.dumps(asdict(outcome)) + "\n")
@@ -138,16 +135,10 @@ def _equals_an_uninterrupted_run(arguments: argparse.Namespace, out: Path) -> bo
     steps = tracked_step(out / "killed") + 1
     _begin_at_the_first_checkpoint(out / "killed", out / "uninterrupted")
     for name in ("killed", "uninterrupted"):
-        attempt = Attempt(
-            _command(arguments.recipe, out, name, steps, arguments.overrides),
-            out / "finishing" / f"{name}-{steps}",
-            out / name,
-        )
-        try:
+        command = _command(arguments.recipe, out, name, steps, arguments.overrides)
+        with Attempt(command, out / "finishing" / f"{name}-{steps}", out / name) as attempt:
             if status := attempt.process.wait():
                 raise RuntimeError(f"{name} ended with {status}:\n{attempt.output[-3000:]}")
-        finally:
-            attempt.end()
     unequal = 0
     for step in range(2, steps + 1):
         folders = [out / name / "checkpoints" / f"global_step_{step}" for name in ("killed", "uninterrupted")]

@@ -66,7 +66,8 @@ class Outcome:
 
 
 class Attempt:
-    """The command `command`, with a folder for its traces; it stops at `moment`, in the step after `after` steps."""
+    """The command `command`, with a folder for its traces; it stops at `moment`, in the step after `after` steps.
+    Nothing of it is left at the end of the `with` block."""
 
     def __init__(self, command: list[str], folder: Path, run_dir: Path, moment: str | None = None, after: int = 1):
         self.folder, self.run_dir, self.moment = folder, run_dir, moment
@@ -83,6 +84,12 @@ class Attempt:
         self._seen: set[psutil.Process] = set()
         self._out = (folder / "output").open("w")
         self.process = subprocess.Popen(command, stdout=self._out, stderr=subprocess.STDOUT, env=environment)
+
+    def __enter__(self) -> Attempt:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
 
     @property
     def output(self) -> str:
