@@ -8,7 +8,8 @@ uninterrupted run of as many steps is made, and every checkpoint of both is comp
     klear quickstart --out quickstart-out          # makes the model and the data
     KLEAR_QUICKSTART=quickstart-out python benchmarks/kill_matrix.py --out kills --markdown docs/concepts/resume.md
 
-Exit status 1 if an attempt hung, succeeded, left a process or shared memory behind, or a checkpoint differs.
+The same command goes on where it was itself interrupted. Exit status 1 if an attempt hung, succeeded, left a process or
+shared memory behind, or a checkpoint differs.
 """
 
 from __future__ import annotations
@@ -92,8 +93,9 @@ def main() -> int:
     out.mkdir(parents=True, exist_ok=True)
     log = out / "kill-9.jsonl"
     cases = CODE_CASES if "code_rl" in arguments.recipe else CASES
+    done = {(outcome.moment, outcome.victim) for outcome in _read(log)}
     for moment, victim in cases:
-        if not re.search(arguments.cases, f"{moment}, {victim}"):
+        if (moment, victim) in done or not re.search(arguments.cases, f"{moment}, {victim}"):
             continue
         number = len(list((out / "attempts").glob("*"))) + 1
         command = _command(arguments.recipe, out, "killed", MANY_STEPS, arguments.overrides)
@@ -104,7 +106,7 @@ def main() -> int:
         print(_line(outcome), flush=True)
         with log.open("a") as file:
             file.write(json.dumps(asdict(outcome)) + "\n")
-    outcomes = [Outcome(**json.loads(line)) for line in log.read_text().splitlines()]
+    outcomes = _read(log)
     failed = [outcome for outcome in outcomes if not outcome.clean]
     print(f"{len(outcomes)} kills, {len(failed)} of them not clean")
     if arguments.markdown:
@@ -156,6 +158,10 @@ def _begin_at_the_first_checkpoint(run: Path, copy: Path) -> None:
     first = "checkpoints/global_step_1"
     shutil.copytree(run / first, copy / first)
     (copy / TRACKER).write_text("1")
+
+
+def _read(log: Path) -> list[Outcome]:
+    return [Outcome(**json.loads(line)) for line in log.read_text().splitlines()] if log.exists() else []
 
 
 def _line(outcome: Outcome) -> str:

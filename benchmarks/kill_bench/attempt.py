@@ -84,6 +84,7 @@ class Attempt:
         self._seen: set[psutil.Process] = set()
         self._out = (folder / "output").open("w")
         self.process = subprocess.Popen(command, stdout=self._out, stderr=subprocess.STDOUT, env=environment)
+        self._root = psutil.Process(self.process.pid)  # now: the number may belong to another process later
 
     def __enter__(self) -> Attempt:
         return self
@@ -105,7 +106,7 @@ class Attempt:
                 if self.marker in _environment(process.pid):
                     self._seen.add(process)
         with contextlib.suppress(psutil.NoSuchProcess):
-            self._seen.update(psutil.Process(self.process.pid).children(recursive=True))
+            self._seen.update(self._root.children(recursive=True))
         return [process for process in self._seen if _is_alive(process)]
 
     def find(self, victim: str) -> list[psutil.Process]:
@@ -123,16 +124,17 @@ class Attempt:
             time.sleep(0.005)
 
     def kill(self, victim: str, patience_s: float = 300.0) -> Outcome:
-        """Sends SIGKILL to `victim`, lets the rest go on, and waits for the end."""
+        """Sends SIGKILL to `victim`, has the rest go on, and waits for the end."""
         assert self.moment
-        victims = [psutil.Process(self.process.pid)] if victim == "klear train" else self.find(victim)
+        victims = [self._root] if victim == "klear train" else self.find(victim)
         if not victims:
             raise RuntimeError(f"no process '{victim}' in the run")
         mapped = self.mapped_segments()
         for process in victims:
             process.send_signal(signal.SIGKILL)
         killed_at = time.monotonic()
-        (self.folder / "go").touch()
+        if victim != "klear train":  # of which nobody else in the run would know for a moment, and go on
+            (self.folder / "go").touch()
         try:
             status: int | None = self.process.wait(timeout=patience_s)
         except subprocess.TimeoutExpired:

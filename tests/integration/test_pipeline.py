@@ -16,7 +16,8 @@ import pytest
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
-QUICKSTART = [sys.executable, "-m", "klear_verl.cli", "quickstart", "--sft-steps", "20", "--rl-steps", "2", "--out"]
+QUICKSTART = [sys.executable, "-m", "klear_verl.cli", "quickstart", "--sft-steps", "150", "--rl-steps", "2", "--out"]
+"""With fewer steps of SFT no answer is ever right, no group has signal, and RL has nothing to train on."""
 
 
 def _shared_memory() -> set[str]:
@@ -86,7 +87,7 @@ def test_same_command_finishes_what_was_interrupted(quickstart: dict) -> None:
 
 def test_every_stage_is_in_the_summary(quickstart: dict) -> None:
     summary = json.loads((quickstart["out"] / "summary.json").read_text())
-    assert summary["sft"]["steps"] == 20
+    assert summary["sft"]["steps"] == 150
     assert summary["sft"]["loss_last"] < summary["sft"]["loss_first"]
     for stage in ("math_rl", "code_rl"):
         assert summary[stage]["steps"] == 2
@@ -97,16 +98,23 @@ def test_every_stage_is_in_the_summary(quickstart: dict) -> None:
     assert summary["versions"]["verl"] == "0.9.1"
 
 
+def _trained_steps(run: Path) -> list[dict[str, float]]:
+    """The metrics of the steps in which some group had signal; at least one has to."""
+    rows = [json.loads(line)["data"] for line in (run / "metrics.jsonl").read_text().splitlines()]
+    trained = [row for row in rows if not row["klear/skipped_steps"]]
+    assert trained
+    return trained
+
+
 def test_policy_loss_of_the_run_is_gppo(quickstart: dict) -> None:
-    rows = [json.loads(line) for line in (quickstart["out"] / "code_rl" / "metrics.jsonl").read_text().splitlines()]
-    data = rows[-1]["data"]
-    assert sum(value for name, value in data.items() if name.startswith("actor/gppo/frac_")) == pytest.approx(1.0)
+    for data in _trained_steps(quickstart["out"] / "code_rl"):
+        regions = [value for name, value in data.items() if name.startswith("actor/gppo/frac_")]
+        assert sum(regions) == pytest.approx(1.0, abs=1e-3)  # what is missing from 1 is outside with an advantage of 0
 
 
 def test_rollout_and_trainer_agree_on_log_probs(quickstart: dict) -> None:
-    rows = [json.loads(line) for line in (quickstart["out"] / "code_rl" / "metrics.jsonl").read_text().splitlines()]
-    for row in rows:
-        assert row["data"]["training/rollout_probs_diff_max"] < 1e-4
+    for data in _trained_steps(quickstart["out"] / "code_rl"):
+        assert data["training/rollout_probs_diff_max"] < 1e-4
 
 
 def test_code_rewards_come_from_the_judge_and_none_is_ungraded(quickstart: dict) -> None:
