@@ -52,8 +52,9 @@ class LinearPair:
         left, right = self.c * a, self.d * b
         return {"larger": max(left, right), "smaller": min(left, right), "distance": abs(left - right)}[self.kind]
 
-    def tests(self) -> dict[str, list[str]]:
-        """16 tests, a function of the problem alone; in half of them the careless expression is right."""
+    def tests(self, *, mistaken: bool = False) -> dict[str, list[str]]:
+        """16 tests, a function of the problem alone; in half of them the careless expression is right. The mistaken
+        ones were written down from a run of the careless program, as if that were the solution."""
         rng = random.Random(self.id)
         inputs: dict[tuple[int, int], int] = {}
         wanted = {True: TESTS // 2, False: TESTS // 2}
@@ -63,16 +64,16 @@ class LinearPair:
             right = careless == self.answer(a, b)
             if wanted[right] and (a, b) not in inputs:
                 wanted[right] -= 1
-                inputs[a, b] = self.answer(a, b)
+                inputs[a, b] = careless if mistaken else self.answer(a, b)
         return {"inputs": [f"{a} {b}\n" for a, b in inputs], "outputs": [f"{out}\n" for out in inputs.values()]}
 
-    def row(self) -> dict[str, Any]:
-        """A row for RL and evaluation (docs/concepts/rewards.md)."""
+    def row(self, *, mistaken: bool = False) -> dict[str, Any]:
+        """A row for RL and evaluation (docs/concepts/rewards.md); with mistaken tests or without."""
         return {
             "data_source": DATA_SOURCE,
             "prompt": [{"role": "user", "content": self.prompt()}],
             "ability": "code",
-            "reward_model": {"ground_truth": json.dumps(self.tests()), "style": "rule"},
+            "reward_model": {"ground_truth": json.dumps(self.tests(mistaken=mistaken)), "style": "rule"},
             "extra_info": {"id": self.id},
         }
 

@@ -17,13 +17,26 @@ DEMONSTRATIONS = 12_800
 WRONG_SHARE = 0.5
 HELD_OUT = {"math": 64, "code": 48}
 VOCABULARY = 512
+TABLES = (
+    "sft_train",
+    "sft_held_out",
+    "math_train",
+    "math_held_out",
+    "code_train",
+    "code_held_out",
+    "code_train_unfiltered",
+    "code_train_filtered",
+)
+"""The last two are of the ablation `test_filter`: as `code_train`, but every third problem with mistaken tests, and
+what a filter leaves of it."""
 
 
 def make_world(directory: Path, seed: int) -> bool:
     """Makes the world in `directory`, unless it is there already; returns whether it had to. Written aside, then
     renamed."""
     marker = directory / "world.json"
-    if marker.is_file() and json.loads(marker.read_text(encoding="utf-8"))["seed"] == seed:
+    complete = marker.is_file() and all((directory / f"{name}.parquet").is_file() for name in TABLES)
+    if complete and json.loads(marker.read_text(encoding="utf-8"))["seed"] == seed:
         return False
     shutil.rmtree(directory, ignore_errors=True)
     aside = directory.with_name(f".{directory.name}.tmp")
@@ -50,6 +63,8 @@ def _write(directory: Path, seed: int) -> dict[str, int]:
         "math_held_out": [problem.row() for problem in math_held_out],
         "code_train": [problem.row() for problem in code_train],
         "code_held_out": [problem.row() for problem in code_held_out],
+        "code_train_unfiltered": [problem.row(mistaken=number % 3 == 0) for number, problem in enumerate(code_train)],
+        "code_train_filtered": [problem.row() for number, problem in enumerate(code_train) if number % 3],
     }
     for name, rows in tables.items():
         _write_parquet(directory / f"{name}.parquet", rows)

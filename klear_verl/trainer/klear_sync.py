@@ -36,7 +36,7 @@ from klear_verl.trainer.config import KlearConfig
 from klear_verl.trainer.non_finite import NonFiniteGradient, stop_on_non_finite
 from klear_verl.trainer.progress import announce
 from klear_verl.trainer.refused import check_klear_sync
-from klear_verl.trainer.reward_metrics import judge_metrics, response_metrics
+from klear_verl.trainer.reward_metrics import judge_metrics, response_metrics, validation_means
 from klear_verl.trainer.rollouts.layout import MiniBatches, row_order, split_groups
 from klear_verl.trainer.rollouts.responses import Response
 from klear_verl.trainer.rollouts.selection import Selection, group_metrics, select
@@ -246,10 +246,10 @@ class KlearSyncTrainer(PPOTrainerSync):
         """All rows of a step in which nothing trains, with advantages of 0, which verl's metrics ask for. No forward
         pass looks at the model here, and a model of NaN generates nothing but groups without signal: the rollout's own
         log-probabilities are looked at instead."""
-        fields = ["prompts", "responses", "response_mask"]
+        names = ["prompts", "responses", "response_mask"]
         if self.config.actor_rollout_ref.rollout.calculate_log_probs:
-            fields.append("rollout_log_probs")
-        data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=fields)
+            names.append("rollout_log_probs")
+        data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=names)
         if "rollout_log_probs" in data:
             self._stop_if_not_finite(data, "rollout_log_probs")
         zeros = _nested([torch.zeros(mask.shape[0]) for mask in data["response_mask"].unbind()])
@@ -360,10 +360,14 @@ class KlearSyncTrainer(PPOTrainerSync):
     def _val_metrics_update(
         self, data_sources: Any, sample_uids: Any, infos: dict[str, list[Any]], *rest: Any, **more: Any
     ) -> dict[str, float]:
-        """Keeps the judge's figures out of verl's validation statistics, whose bootstrap costs 25 ms per key and prompt
-        and says nothing about them."""
+        """verl's validation statistics for `acc`, and the mean alone for the other scores: verl's bootstrap of best and
+        worst costs 25 ms per prompt and key. The judge's figures have no place among them."""
         scores = {key: values for key, values in infos.items() if key not in JUDGE_KEYS}
-        return super()._val_metrics_update(data_sources, sample_uids, scores, *rest, **more)
+        if "acc" not in scores:
+            return super()._val_metrics_update(data_sources, sample_uids, scores, *rest, **more)
+        others = {key: values for key, values in scores.items() if key != "acc"}
+        accuracy = super()._val_metrics_update(data_sources, sample_uids, {"acc": scores["acc"]}, *rest, **more)
+        return accuracy | validation_means(data_sources, sample_uids, others)
 
     def _save_checkpoint(self) -> None:
         checkpoints.save(self, super()._save_checkpoint)

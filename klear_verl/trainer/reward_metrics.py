@@ -4,7 +4,9 @@ what the judge did."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -48,6 +50,28 @@ def _graded_means(responses: Sequence[Response], prefix: str) -> dict[str, float
     values = {"reward": [response.reward for response in graded]}
     values |= {name: [float(item.info[name]) for item in graded if name in item.info] for name in MEANS}
     return {f"{prefix}/{name}": sum(found) / len(found) for name, found in values.items() if found}
+
+
+def validation_means(
+    data_sources: Sequence[str], uids: Sequence[str], scores: Mapping[str, Sequence[Any]]
+) -> dict[str, float]:
+    """`val-aux/<data_source>/<score>/mean@n` under verl's names: the mean over prompts of the mean over a prompt's n
+    responses. Scores that are not numbers are left out.
+
+    Args:
+        data_sources, uids: of each response; a prompt's responses share a uid.
+        scores: for each score, one value per response; None where a response has none.
+    """
+    found: dict[tuple[str, str], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for name, values in scores.items():
+        for source, uid, value in zip(data_sources, uids, values, strict=True):
+            if isinstance(value, Real):
+                found[source, name][uid].append(float(value))
+    by_count: dict[str, list[float]] = defaultdict(list)
+    for (source, name), prompts in found.items():
+        for values in prompts.values():
+            by_count[f"val-aux/{source}/{name}/mean@{len(values)}"].append(sum(values) / len(values))
+    return {name: sum(means) / len(means) for name, means in by_count.items()}
 
 
 def judge_metrics(infos: Sequence[Mapping[str, Any]]) -> dict[str, float]:

@@ -44,7 +44,7 @@ def test_gppo_with_the_papers_alpha_is_one_and_the_same_arm_of_three_specs(packa
 
 def test_all_other_arms_of_the_packaged_specs_differ(packaged):
     digests = [arm.digest for arms in packaged.values() for arm in arms.values()]
-    assert len(digests) == 11 and len(set(digests)) == 9
+    assert len(digests) == 13 and len(set(digests)) == 11
 
 
 def test_the_packaged_specs_start_from_one_model_and_validate_from_the_first_step(packaged, monkeypatch):

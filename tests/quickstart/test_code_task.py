@@ -28,9 +28,9 @@ def request_for(problem, response):
     return ScoreRequest(problem.id, row["data_source"], response, row["reward_model"]["ground_truth"])
 
 
-def evaluated(problem, *, careless):
+def evaluated(problem, *, careless, mistaken=False):
     """What the expression yields on each test, by Python itself, beside what the test expects."""
-    tests = problem.tests()
+    tests = problem.tests(mistaken=mistaken)
     for line, expected in zip(tests["inputs"], tests["outputs"], strict=True):
         a, b = map(int, line.split())
         names = {"a": a, "b": b, "abs": abs, "max": max, "min": min}
@@ -59,6 +59,13 @@ def test_there_are_16_distinct_tests_the_same_every_time(problem):
 def test_the_right_expression_passes_every_test_and_the_careless_one_exactly_half(problem):
     assert all(got == expected for got, expected in evaluated(problem, careless=False))
     assert sum(got == expected for got, expected in evaluated(problem, careless=True)) == 8
+
+
+@given(PROBLEMS)
+def test_mistaken_tests_are_the_same_inputs_with_what_the_careless_expression_yields(problem):
+    assert problem.tests(mistaken=True)["inputs"] == problem.tests()["inputs"]
+    assert all(got == expected for got, expected in evaluated(problem, careless=True, mistaken=True))
+    assert sum(got == expected for got, expected in evaluated(problem, careless=False, mistaken=True)) == 8
 
 
 def test_the_judge_passes_right_demonstrations_and_half_of_every_careless_one(scorer):

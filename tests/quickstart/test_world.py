@@ -4,6 +4,7 @@
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -13,7 +14,7 @@ from klear_verl.quickstart import world
 from klear_verl.reward.config import reward_config
 from klear_verl.reward.think import parse_think
 
-TABLES = {"sft_train", "sft_held_out", "math_train", "math_held_out", "code_train", "code_held_out"}
+TABLES = set(world.TABLES)
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +70,27 @@ def test_a_world_that_is_there_is_kept(made):
     before = digests(made)
     assert not world.make_world(made, seed=0)
     assert digests(made) == before
+
+
+def test_a_world_of_an_earlier_version_that_lacks_a_table_is_made_anew(made, tmp_path):
+    folder = tmp_path / "world"
+    shutil.copytree(made, folder)
+    (folder / "code_train_filtered.parquet").unlink()
+    assert world.make_world(folder, seed=0)
+    assert digests(folder) == digests(made)
+
+
+def test_the_filter_leaves_the_problems_whose_tests_a_right_program_passes(rows):
+    """What it does with a strong model's samples; here a right program is known."""
+    right = {row["prompt"][0]["content"]: row["reward_model"]["ground_truth"] for row in rows["code_train"]}
+    assert prompts(rows["code_train_unfiltered"]) == set(right)
+    passed = [
+        row
+        for row in rows["code_train_unfiltered"]
+        if row["reward_model"]["ground_truth"] == right[row["prompt"][0]["content"]]
+    ]
+    assert passed == rows["code_train_filtered"]
+    assert len(passed) == len(right) * 2 // 3
 
 
 def test_half_a_world_is_made_anew(made, tmp_path, monkeypatch):

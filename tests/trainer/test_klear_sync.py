@@ -4,6 +4,7 @@
 import pytest
 from omegaconf import OmegaConf
 from rollout_samples import group
+from verl.trainer.ppo.metric_utils import process_validation_metrics
 
 from klear_verl.errors import ConfigError
 from klear_verl.reward.extra_info import JUDGE_KEYS
@@ -101,6 +102,16 @@ def test_the_judges_figures_stay_out_of_verls_validation_statistics(trainer):
     metrics = trainer._val_metrics_update(["code", "code"], ["a", "a"], infos, [], expected_acc_counts=None)
     assert metrics["val-core/code/acc/mean@2"] == 0.5
     assert not [name for name in metrics for key in JUDGE_KEYS if key in name]
+
+
+def test_validation_has_verls_statistics_for_acc_and_means_under_verls_names_for_the_rest(trainer):
+    sources, uids = ["math"] * 4 + ["code"], ["a", "a", "b", "b", "c"]
+    infos = {"acc": [1.0, 0.0, 1.0, 1.0, 0.0], "reward": [1.0, -1.0, 1.0, 0.0, None], "note": ["x"] * 5}
+    theirs = process_validation_metrics(sources[:4], uids[:4], {key: values[:4] for key, values in infos.items()})
+    metrics = trainer._val_metrics_update(sources, uids, infos, [], expected_acc_counts=None)
+    assert metrics["val-core/math/acc/best@2/mean"] == theirs["math"]["acc"]["best@2/mean"]
+    assert metrics["val-aux/math/reward/mean@2"] == theirs["math"]["reward"]["mean@2"] == 0.25
+    assert [name for name in metrics if "reward" in name or "note" in name] == ["val-aux/math/reward/mean@2"]
 
 
 def test_a_critic_that_would_cut_the_batch_otherwise_is_refused():
