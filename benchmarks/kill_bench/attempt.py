@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import time
@@ -182,8 +183,10 @@ class Attempt:
         return names
 
     def _message(self) -> str:
-        said = [line for line in self.output.splitlines() if line.startswith("klear: the run")]
-        return said[-1].removeprefix("klear: the run failed: ") if said else ""
+        """The first line of what the command said, with the class of the dead actor where Ray names one."""
+        said = self.output.partition("klear: the run failed: ")[2]
+        actor = re.search(r"class_name: (?:.*\.)?(\w+)", said)
+        return said.partition("\n")[0] + (f" ({actor[1]})" if actor else "")
 
 
 def tracked_step(run_dir: Path) -> int:
