@@ -254,6 +254,8 @@ class KlearSyncTrainer(PPOTrainerSync):
             self._stop_if_not_finite(data, "rollout_log_probs")
         zeros = _nested([torch.zeros(mask.shape[0]) for mask in data["response_mask"].unbind()])
         fields = TensorDict({"advantages": zeros, "returns": zeros.clone()}, batch_size=len(batch))
+        if self.use_critic:
+            fields["values"] = zeros.clone()
         announce(f"step {self.global_steps}: no group with signal, nothing to train on")
         return tq.kv_batch_put(keys=batch.keys, partition_id=batch.partition_id, fields=fields)
 
