@@ -55,8 +55,14 @@ def check_klear_sync(cfg: DictConfig) -> None:
             "groups by their rewards while sampling",
             "set reward.reward_model.enable_resource_pool=true",
         )
-    if OmegaConf.select(cfg, "algorithm.adv_estimator") == "gae":
+    if uses_critic(cfg):
         _check_critic(cfg)
+
+
+def uses_critic(cfg: DictConfig) -> bool:
+    """Whether verl will train a critic."""
+    enabled = OmegaConf.select(cfg, "critic.enable")
+    return bool(OmegaConf.select(cfg, "algorithm.adv_estimator") == "gae" if enabled is None else enabled)
 
 
 def _check_critic(cfg: DictConfig) -> None:

@@ -149,5 +149,12 @@ def test_sft_has_no_rollout(tmp_path: Path) -> None:
     assert [line.split(":")[0] for line in lines] == ["step", "model", "training"]
 
 
+def test_models_beside_the_actor_are_named_as_not_counted(tmp_path: Path) -> None:
+    assert "not counted" not in estimate("math_rl", tmp_path, QWEN3_8B)
+    assert "not counted here: a reference model, beside" in estimate(
+        "math_rl", tmp_path, QWEN3_8B, ("actor.use_kl_loss", True)
+    )
+
+
 def test_sizes_below_a_tenth_of_a_gib_are_in_mib() -> None:
     assert (describe._size(GIB), describe._size(GIB // 20)) == ("1.0 GiB", "51.2 MiB")

@@ -114,11 +114,12 @@ def test_validation_has_verls_statistics_for_acc_and_means_under_verls_names_for
     assert [name for name in metrics if "reward" in name or "note" in name] == ["val-aux/math/reward/mean@2"]
 
 
-def test_a_critic_that_would_cut_the_batch_otherwise_is_refused():
+@pytest.mark.parametrize(("estimator", "enable"), [("gae", None), ("grpo", True)])
+def test_a_critic_that_would_cut_the_batch_otherwise_is_refused(estimator, enable):
     config = OmegaConf.create(
         {
-            "algorithm": {"adv_estimator": "gae"},
-            "critic": {"ppo_mini_batch_size": 4},
+            "algorithm": {"adv_estimator": estimator},
+            "critic": {"ppo_mini_batch_size": 4, "enable": enable},
             "actor_rollout_ref": {"actor": {"ppo_mini_batch_size": 2}},
         }
     )

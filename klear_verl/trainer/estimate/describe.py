@@ -14,6 +14,7 @@ from klear_verl.trainer.estimate.rollout import rollout_memory
 from klear_verl.trainer.estimate.tokens import StepSize
 from klear_verl.trainer.estimate.training import TrainingMemory, training_memory
 from klear_verl.trainer.preflight.model import known_config
+from klear_verl.trainer.refused import uses_critic
 
 MIB, GIB = 1 << 20, 1 << 30
 
@@ -50,7 +51,17 @@ def estimate_lines(kind: Literal["rl", "sft"], cfg: DictConfig) -> list[str]:
     memory = training_memory(shape, setup)
     lines.append(f"model: {_count(shape.parameters)} parameters; ranks: {settings.ranks(cfg)}, each on {place}")
     lines += _training(memory, gpu)
-    return lines + _rollout(cfg, shape, step, memory, gpu) if step else lines
+    return lines + _rollout(cfg, shape, step, memory, gpu) + _not_counted(cfg) if step else lines
+
+
+def _not_counted(cfg: DictConfig) -> list[str]:
+    """Models beside the actor, which the method has no use for."""
+    others = {
+        "a critic": uses_critic(cfg),
+        "a reference model": cfg.algorithm.use_kl_in_reward or cfg.actor_rollout_ref.actor.use_kl_loss,
+    }
+    names = [name for name, used in others.items() if used]
+    return [f"WARNING: not counted here: {' and '.join(names)}, beside the actor on every GPU"] if names else []
 
 
 def _rl_step(step: StepSize) -> list[str]:
