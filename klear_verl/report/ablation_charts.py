@@ -127,6 +127,7 @@ def over_steps(ablation: Ablation, metric: StepMetric) -> Chart | None:
         legend_above(ax, 3)
         ax.set_ylabel(metric.ylabel)
         step_axis(ax)
+        _keep_to_what_can_be(ax, percent=metric.scale == 100)
         several = max(len(arm.finished) for arm in ablation.arms) > 1
         reading = f"{metric.reading} {BAND if several else 'One seed each: no interval.'}"
         if left := sum(len(arm.unfinished) for arm in ablation.arms):
@@ -155,6 +156,16 @@ def _draw_arm(ax: Axes, arm: Arm, metric: StepMetric, colour: str) -> None:
     if halves.any():
         ax.fill_between(steps, means - halves, means + halves, color=colour, alpha=0.13, linewidth=0)
     ax.plot(steps, means, color=colour, label=arm.name, marker="o" if len(steps) < 12 else "", markersize=3)
+
+
+def _keep_to_what_can_be(ax: Axes, percent: bool) -> None:
+    """A t-interval knows no bounds: its band may reach below 0 or above 100 % where no value can. (In percent, values
+    are shares.)"""
+    low, high = ax.get_ylim()
+    if min(float(np.min(line.get_ydata())) for line in ax.lines if len(line.get_ydata())) >= 0:
+        ax.set_ylim(bottom=max(low, 0.0))
+    if percent:
+        ax.set_ylim(top=min(high, 102.0))
 
 
 def clip_regions(ablation: Ablation) -> Chart | None:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from klear_verl.report.ablation_charts import TRAINING, StepMetric, held_out_metrics
 from klear_verl.report.ablations import Ablation
 from klear_verl.report.metrics import Metrics
-from klear_verl.report.statistics import Interval, mean_interval, paired_difference
+from klear_verl.report.statistics import FEWEST, Interval, mean_interval, paired_difference
 from klear_verl.report.tables import EDGE, MISSING, Table, duration
 
 Value = Callable[[Metrics], float | None]
@@ -70,7 +70,9 @@ def compared(difference: Interval | None, metric: StepMetric) -> str:
     if difference.half is None:
         return f"{text} (one seed: nothing to judge by)"
     shown = "no difference shown"
-    if difference.shows_a_difference:
+    if difference.seeds < FEWEST:
+        shown = f"{difference.seeds} seeds, too few to judge by"
+    elif difference.shows_a_difference:
         shown = "higher" if difference.mean > 0 else "lower"
     return f"{text} ± {_number(difference.half, metric)}: {shown}"
 

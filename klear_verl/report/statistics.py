@@ -14,6 +14,9 @@ from functools import cache
 from statistics import fmean, stdev
 
 CONFIDENCE = 0.95
+FEWEST = 3
+"""Seeds below which no difference is claimed: two shares of one set of problems are easily equal, and their deviation
+is then 0 by accident."""
 
 
 @dataclass(frozen=True)
@@ -26,8 +29,8 @@ class Interval:
 
     @property
     def shows_a_difference(self) -> bool:
-        """Of an interval of differences: whether it leaves 0 out."""
-        return self.half is not None and abs(self.mean) > self.half
+        """Of an interval of differences over enough seeds: whether it leaves 0 out."""
+        return self.half is not None and self.seeds >= FEWEST and abs(self.mean) > self.half
 
 
 def mean_interval(values: Sequence[float]) -> Interval | None:

@@ -2,6 +2,7 @@
 """Comparisons: which runs count, what the table claims, and what is drawn."""
 
 import json
+import re
 
 import pytest
 from page_parser import page
@@ -131,6 +132,21 @@ def test_one_seed_is_not_judged(tmp_path):
     assert [chart.reading.endswith("One seed each: no interval.") for chart in ablation_charts.charts(found)] == [
         True
     ] * 2
+
+
+def test_two_seeds_that_differ_by_the_same_are_not_judged_either(tmp_path):
+    found = read(made(tmp_path, {"x": {0: {1: 0.5}, 1: {1: 0.6}}, "y": {0: {1: 0.7}, 1: {1: 0.8}}}))
+    assert ablation_tables.outcome(found).rows[1][3] == "+20.0 ± 0.0: 2 seeds, too few to judge by"
+
+
+def test_a_curve_of_shares_stays_within_what_a_share_can_be(tmp_path):
+    # Held-out 40 and 100 %: the band of two seeds is ± 381 points wide.
+    found = read(made(tmp_path, {"x": {0: {1: 0.4, 2: 0.4}, 1: {1: 1.0, 2: 1.0}}}))
+    chart = next(chart for chart in ablation_charts.charts(found) if chart.title.startswith("Held-out"))
+    ticks = [
+        float(label) for label in re.findall(r'ytick_\d+".*?>(-?[\d.]+)</text>', chart.svg.replace("−", "-"), re.S)
+    ]
+    assert len(ticks) > 2 and min(ticks) >= 0 and max(ticks) <= 100
 
 
 def test_an_arm_without_finished_runs_has_no_figures(tmp_path):

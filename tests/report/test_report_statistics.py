@@ -69,7 +69,8 @@ def test_only_seeds_that_both_have_are_compared():
         ([2.0, 2.5, 3.0], True),
         ([-2.0, -2.5, -3.0], True),
         ([5.0], False),
-        ([0.0, 0.0], False),
+        ([0.8, 0.8], False),
+        ([0.0, 0.0, 0.0], False),
     ],
 )
 def test_a_difference_is_shown_where_the_interval_leaves_0_out(differences, shown):
