@@ -2,8 +2,9 @@
 """The kill -9 log: kills every process of an RL run at several moments of a step, and continues with the same command.
 
 One run is killed over and over. Each attempt goes on from the last checkpoint, trains one step, is stopped at a named
-moment of the next (`kill_bench/moments`), loses one process to SIGKILL and must end by itself. After the last kill an
-uninterrupted run of as many steps is made, and every checkpoint of both is compared bit for bit.
+moment of the next (`kill_bench/moments`), loses one process to SIGKILL and must end by itself (a judge actor's death it
+must survive). After the last kill an uninterrupted run of as many steps is made, and every checkpoint of both is
+compared bit for bit.
 
     klear quickstart --out quickstart-out          # makes the model and the data
     KLEAR_QUICKSTART=quickstart-out python benchmarks/kill_matrix.py --out kills --markdown docs/concepts/resume.md
@@ -23,7 +24,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from kill_bench.attempt import TRACKER, Attempt, Outcome, tracked_step
+from kill_bench.attempt import REPLACED, TRACKER, Attempt, Outcome, tracked_step
 from kill_bench.checkpoints import differences, rollouts
 
 CASES = (
@@ -175,6 +176,9 @@ def _line(outcome: Outcome) -> str:
 def _table(outcomes: Sequence[Outcome]) -> str:
     rows = ["| killed | at the moment | ended after | exit status | message |", "|---|---|---|---|---|"]
     for one in outcomes:
+        if one.victim in REPLACED:
+            rows.append(f"| {one.victim} | {one.moment} | | | trained on |")
+            continue
         said = one.message.replace("|", "\\|") or "(the command itself was killed)"
         rows.append(f"| {one.victim} | {one.moment} | {one.ended_s:.0f} s | {one.status} | {said} |")
     return "\n".join(rows)

@@ -37,6 +37,9 @@ VICTIMS = {
 }
 """What the command line of each process of a run contains, or begins with where Ray or vLLM has renamed it."""
 
+REPLACED = ("JudgeActor",)
+"""Whose death the run is to survive: another one takes its place, and the work is done again."""
+
 
 @dataclass
 class Outcome:
@@ -53,7 +56,7 @@ class Outcome:
     status: int | None
     """Exit status of the command; None: it hung and was ended."""
     ended_s: float
-    """From the kill to the end of the command and of all its processes."""
+    """From the kill to the end of the command and of all its processes; it is interrupted where it trains on."""
     message: str
     left: list[str] = field(default_factory=list)
     """Processes that outlived the command."""
@@ -62,8 +65,9 @@ class Outcome:
 
     @property
     def clean(self) -> bool:
-        """Whether the command ended by itself, unsuccessfully, and left nothing behind."""
-        return self.status not in (None, 0) and not self.left and not self.shared_memory
+        """Whether the command ended by itself, unsuccessfully, or trained on if it should, and left nothing behind."""
+        as_it_should = self.checkpoint > self.step if self.victim in REPLACED else self.status not in (None, 0)
+        return as_it_should and not self.left and not self.shared_memory
 
 
 class Attempt:
@@ -136,6 +140,9 @@ class Attempt:
         killed_at = time.monotonic()
         if victim != "klear train":  # of which nobody else in the run would know for a moment, and go on
             (self.folder / "go").touch()
+        if victim in REPLACED:
+            self._wait_for_the_next_step(patience_s)
+            self.process.terminate()
         try:
             status: int | None = self.process.wait(timeout=patience_s)
         except subprocess.TimeoutExpired:
@@ -158,6 +165,12 @@ class Attempt:
             left=described if status is not None else [],
             shared_memory=sorted(name for name in mapped if (SHARED_MEMORY / name).exists()),
         )
+
+    def _wait_for_the_next_step(self, patience_s: float) -> None:
+        """Until the step after the one of the kill is saved, or the command ends."""
+        step, deadline = int((self.folder / "step").read_text()), time.monotonic() + patience_s
+        while tracked_step(self.run_dir) <= step and self.process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.1)
 
     def end(self) -> None:
         """Kills whatever is left."""
