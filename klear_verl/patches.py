@@ -78,6 +78,26 @@ def fsdp1_accepts_cpu_modules() -> Iterator[None]:
         init_utils._check_module_states_for_sync_module_states = check
 
 
+def gather_parameters_in_place() -> None:
+    """verl/utils/checkpoint/fsdp_checkpoint_manager.py:425 (verl 0.9.1), CPU platform only, for `hf_model` in a
+    checkpoint's save_contents.
+
+    Why: it gathers the parameters with offload_to_cpu=True, for which torch's FSDP1 (torch/distributed/fsdp/
+    _flat_param.py, FlatParamHandle.to_cpu, torch 2.11 to 2.13) copies them to the CPU and frees the originals. On the
+    CPU the copy is the original, and with two ranks or more the save fails ("setStorage … storage of size 0"). FSDP2
+    does not meet it. Upstream: torch should move nothing where the parameters are on the CPU already.
+    """
+    _written_for("verl", "0.9.1")
+    import verl.utils.checkpoint.fsdp_checkpoint_manager as manager
+
+    stock = manager.get_fsdp_full_state_dict
+
+    def get_fsdp_full_state_dict(model: Any, offload_to_cpu: bool = True, rank0_only: bool = True) -> Any:
+        return stock(model, offload_to_cpu=False, rank0_only=rank0_only)
+
+    manager.get_fsdp_full_state_dict = get_fsdp_full_state_dict
+
+
 @contextmanager
 def value_model_uses_sdpa() -> Iterator[None]:
     """verl/utils/model.py:649 (verl 0.9.1), around the build of the critic on the CPU platform.

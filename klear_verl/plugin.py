@@ -34,6 +34,7 @@ EVERYWHERE: dict[str, str] = {
 
 CPU_ONLY: dict[str, str] = {
     "verl.utils.distributed": "klear_verl.patches:name_gloo_backend_once",
+    "verl.utils.checkpoint.fsdp_checkpoint_manager": "klear_verl.patches:gather_parameters_in_place",
     "verl.workers.engine.fsdp.transformer_impl": "klear_verl.cpu.engines",
 }
 """The same, on the CPU platform (`VERL_PLATFORM=cpu`) alone."""

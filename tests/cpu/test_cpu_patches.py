@@ -234,3 +234,37 @@ report["verl"] = "verl" in sys.modules
 """)
     assert report["output"] == [12.0, 12.0, 12.0]
     assert not report["verl"]
+
+
+GATHER = """
+import sys, torch, torch.distributed as dist
+from torch.distributed.fsdp import FullyShardedDataParallel as FSDP
+import verl.utils.checkpoint.fsdp_checkpoint_manager as manager
+
+def rank_main(rank, store):
+    dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=2)
+    torch.manual_seed(0)
+    plain = torch.nn.Linear(3, 5)
+    expected = {name: value.clone() for name, value in plain.state_dict().items()}
+    sharded = FSDP(plain, device_id=torch.device("cpu"))
+    gathered = manager.get_fsdp_full_state_dict(sharded, offload_to_cpu=True, rank0_only=True)
+    if rank == 0:
+        assert gathered.keys() == expected.keys()
+        assert all(torch.equal(gathered[name], expected[name]) for name in expected)
+    dist.barrier()
+
+if __name__ == "__main__":
+    torch.multiprocessing.spawn(rank_main, (sys.argv[1],), nprocs=2)
+"""
+
+
+def test_two_ranks_of_fsdp1_gather_all_parameters_on_the_first(tmp_path):
+    (tmp_path / "gather.py").write_text(GATHER)
+    done = subprocess.run(
+        [sys.executable, str(tmp_path / "gather.py"), str(tmp_path / "store")],
+        env={**os.environ, "VERL_PLATFORM": "cpu", "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
