@@ -162,7 +162,7 @@ def _keep_to_what_can_be(ax: Axes, percent: bool) -> None:
     """A t-interval knows no bounds: its band may reach below 0 or above 100 % where no value can. (In percent, values
     are shares.)"""
     low, high = ax.get_ylim()
-    if min(float(np.min(line.get_ydata())) for line in ax.lines if len(line.get_ydata())) >= 0:
+    if all((np.asarray(line.get_ydata(), dtype=float) >= 0).all() for line in ax.lines):
         ax.set_ylim(bottom=max(low, 0.0))
     if percent:
         ax.set_ylim(top=min(high, 102.0))
