@@ -8,11 +8,14 @@ cleans up behind it.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import uuid
+from collections.abc import Callable
 from typing import Any
 
+import psutil
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from klear_verl.cpu import environment
@@ -20,6 +23,9 @@ from klear_verl.errors import KlearError
 from klear_verl.patches import RUN_TAG
 from klear_verl.trainer.progress import announce
 from klear_verl.trainer.run_dir import RunDir, write_atomically
+
+RAY_STARTS = 3
+RAY_WAS_SLOW = "The current node timed out during startup"
 
 
 def run(config: DictConfig, run_dir: RunDir) -> None:
@@ -38,12 +44,29 @@ def run(config: DictConfig, run_dir: RunDir) -> None:
         }
     announce("starting Ray")
     try:
-        run_ppo(config, task_runner_class=TaskRunnerV1)
+        starting_ray_again(lambda: run_ppo(config, task_runner_class=TaskRunnerV1))
     except Exception as error:
         write_down(error, run_dir)  # before the shutdown, which takes its time, and need not succeed
         raise
     finally:
         ray.shutdown()
+
+
+def starting_ray_again(train: Callable[[], None]) -> None:
+    """Calls `train`, and calls it again where a local Ray did not come up: Ray gives its node 30 s
+    (ray/_private/node.py, not configurable), which on a busy machine may be too few. Nothing of the run has begun by
+    then."""
+    for start in range(1, RAY_STARTS + 1):
+        before = set(psutil.Process().children(recursive=True))
+        try:
+            return train()
+        except Exception as error:
+            if type(error) is not Exception or RAY_WAS_SLOW not in str(error) or start == RAY_STARTS:
+                raise
+            announce(f"Ray did not come up in 30 s, start {start} of {RAY_STARTS}; again")
+            for process in set(psutil.Process().children(recursive=True)) - before:  # Ray has forgotten them
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
 
 
 def _worker_environment(run_dir: RunDir) -> dict[str, str]:
