@@ -85,7 +85,7 @@ def register(verl_module: str, target: str) -> None:
         module = importlib.import_module(module_name)
         if function:
             getattr(module, function)()
-    except Exception as error:
+    except Exception as error:  # raised again, with its cause
         raise EnvironmentProblem(
             f"klear_verl could not register {target} with {verl_module}: {type(error).__name__}: {error}",
             "run `klear doctor`; the cause is in the traceback above",

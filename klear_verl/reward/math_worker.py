@@ -67,7 +67,7 @@ def grade(gold: str, answer: str) -> tuple[str, str]:
         if not candidate:
             return "wrong", "no mathematical expression in the answer"
         equal = verify(list(reference), candidate, timeout_seconds=None, raise_on_error=True)
-    except Exception as error:
+    except Exception as error:  # likewise: "error" is reported as ungraded, never as wrong
         return "error", f"{type(error).__name__}: {error}"
     return ("correct", "") if equal else ("wrong", f"got {str(candidate[-1])[:200]!r}")
 

@@ -60,7 +60,7 @@ def starting_ray_again(train: Callable[[], None]) -> None:
         before = set(psutil.Process().children(recursive=True))
         try:
             return train()
-        except Exception as error:
+        except Exception as error:  # Ray has no class of its own for this; all else, and the last start, is raised
             if type(error) is not Exception or RAY_WAS_SLOW not in str(error) or start == RAY_STARTS:
                 raise
             announce(f"Ray did not come up in 30 s, start {start} of {RAY_STARTS}; again")
@@ -98,7 +98,7 @@ def main() -> None:
     assert isinstance(config, DictConfig)
     try:
         run(config, run_dir)
-    except Exception as error:
+    except Exception as error:  # whatever it is: raised again below
         write_down(error, run_dir)
         raise
 

@@ -112,6 +112,6 @@ def describe_exception(error: BaseException) -> list[Any]:
     """[names of its classes, the nearest first; text]"""
     try:
         text = str(error)
-    except Exception as second:
+    except Exception as second:  # the exception is the solution's own class: its text may raise anything
         text = f"<str() raised {type(second).__name__}>"
     return [[kind.__name__ for kind in type(error).__mro__], str.__str__(text)[:2000]]

@@ -97,7 +97,7 @@ def _run(judge: Judge, problem: Problem, source: str) -> Judgement:
     """An exception of the judge is the worst of its failures: it is counted as one, so that the others still run."""
     try:
         return judge.run(problem, source)
-    except Exception as error:
+    except Exception as error:  # becomes a failed verdict, told with its place
         where = traceback.format_exc(limit=-1).splitlines()[1].strip()
         detail = f"the judge raised {type(error).__name__}: {error} ({where})"
         return Judgement((Verdict.IE,) * len(problem.tests), None, None, judge.layers, detail=detail)
