@@ -37,7 +37,7 @@ from klear_verl.trainer.non_finite import NonFiniteGradient, stop_on_non_finite
 from klear_verl.trainer.progress import announce
 from klear_verl.trainer.refused import check_klear_sync
 from klear_verl.trainer.reward_metrics import judge_metrics, response_metrics, validation_means
-from klear_verl.trainer.rollouts.layout import MiniBatches, row_order, split_groups
+from klear_verl.trainer.rollouts.layout import row_order, split_groups
 from klear_verl.trainer.rollouts.responses import Response
 from klear_verl.trainer.rollouts.selection import Selection, group_metrics, select
 
@@ -219,7 +219,7 @@ class KlearSyncTrainer(PPOTrainerSync):
             tq.kv_clear(partition_id=batch.partition_id, keys=left)
         padded = upsample_batch_to_divisible_size(chosen, mini_batches.total_rows, self.tokenizer.eos_token_id)
         padding = padded.keys[len(chosen.keys) :]
-        return self._ordered(padded, _fill(mini_batches, live_keys, padding), ranks, metrics)
+        return self._ordered(padded, mini_batches.fill(live_keys, padding), ranks, metrics)
 
     def _ordered(
         self, batch: KVBatchMeta, keys_of_mini_batch: list[list[str]], ranks: int, metrics: dict[str, Any]
@@ -383,15 +383,6 @@ class KlearSyncTrainer(PPOTrainerSync):
         """Beside the checkpoints, which every node of a cluster sees."""
         folder = self.klear.run_dir or os.path.dirname(os.path.abspath(self.config.trainer.default_local_dir))
         return Path(folder) / "non_finite"
-
-
-def _fill(mini_batches: MiniBatches, live_keys: list[list[str]], padding: list[str]) -> list[list[str]]:
-    """The keys of each mini-batch, filled up with padding."""
-    filled, spare = [], iter(padding)
-    for groups in mini_batches.groups:
-        keys = [key for group in groups for key in live_keys[group]]
-        filled.append(keys + [next(spare) for _ in range(mini_batches.rows - len(keys))])
-    return filled
 
 
 def _balance(lengths: Sequence[int], parts: int) -> list[list[int]]:

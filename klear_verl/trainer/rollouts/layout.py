@@ -31,6 +31,14 @@ class MiniBatches:
         """Rows of the whole batch, padding included."""
         return self.rows * len(self.groups)
 
+    def fill(self, keys_of_group: Sequence[Sequence[str]], padding: Sequence[str]) -> list[list[str]]:
+        """The row keys of each mini-batch: those of its groups, then as many of `padding` as it has places left."""
+        filled, spare = [], iter(padding)
+        for groups in self.groups:
+            keys = [key for group in groups for key in keys_of_group[group]]
+            filled.append(keys + [next(spare) for _ in range(self.rows - len(keys))])
+        return filled
+
 
 def split_groups(rows_of_group: Sequence[int], groups_per_mini_batch: int, rows_per_mini_batch: int) -> MiniBatches:
     """As few mini-batches as hold all groups, filled as evenly as possible, groups whole and in order: 9 groups at 8 a

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from klear_verl.errors import DataError
-from klear_verl.trainer.rollouts.layout import row_order, split_groups
+from klear_verl.trainer.rollouts.layout import MiniBatches, row_order, split_groups
 
 
 @st.composite
@@ -31,6 +31,12 @@ def test_every_group_is_in_one_mini_batch_whole_and_in_order(drawn):
     rows_of_group, prompts, n = drawn
     split = split_groups(rows_of_group, prompts, prompts * n)
     assert [group for part in split.groups for group in part] == list(range(len(rows_of_group)))
+
+
+def test_the_places_that_groups_leave_are_filled_with_padding_each_used_once():
+    keys = [["a0", "a1"], ["b0", "b1"], ["c0"]]
+    filled = MiniBatches([[0], [1, 2]], rows=4).fill(keys, ["p0", "p1", "p2"])
+    assert filled == [["a0", "a1", "p0", "p1"], ["b0", "b1", "c0", "p2"]]
 
 
 @given(st.one_of(groups_of_at_most_n(), groups_of_any_size()))
