@@ -117,7 +117,7 @@ def main() -> None:
     median = {name: statistics.median(values) for name, values in times.items()}
     share = (median["klear"] - median["verl"]) / median["verl"]
     print(
-        f"forward and backward: verl {1e3 * median['verl']:.1f} ms, klear {1e3 * median['klear']:.1f} ms: +{share:.1%}"
+        f"forward and backward: verl {1e3 * median['verl']:.1f} ms, klear {1e3 * median['klear']:.1f} ms: {share:+.1%}"
     )
     print(json.dumps({**vars(options), "seconds": median, "share": share}))
 
