@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 
+import psutil
 import pytest
 
 from klear_verl.errors import EnvironmentProblem
@@ -79,14 +80,16 @@ def test_wall_clock_is_the_backstop():
 
 
 def test_a_slow_expression_holds_up_no_other_worker():
-    pool = MathPool(workers=2, cpu_s=1.0)
+    pool = MathPool(workers=2, cpu_s=600.0, wall_s=600.0)
     try:
-        pool.grade("4", "4")
+        others = psutil.Process().children()
         slow = threading.Thread(target=pool.grade, args=("4", PATHOLOGICAL))
         slow.start()
-        time.sleep(0.2)
+        while not (started := [child for child in psutil.Process().children() if child not in others]):
+            time.sleep(0.01)
         assert pool.grade("4", "\\boxed{4}").outcome == "correct"
         assert slow.is_alive()
+        started[0].kill()  # ten minutes of processor time would be a long wait
         slow.join()
     finally:
         pool.close()

