@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from klear_verl.errors import DataError
 from klear_verl.judge.problem import AssertTest, CallTest, Problem, PytestTest, StdioTest, Test
+from klear_verl.judge.syntax import syntax_tree
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def missing_module(test: Test) -> str:
     if importlib.util.find_spec("pytest") is not None:
         return ""
     try:
-        nodes = list(ast.walk(ast.parse(test.code)))
+        nodes = list(ast.walk(syntax_tree(test.code)))
     except SyntaxError:
         return ""
     wanted = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}

@@ -265,6 +265,6 @@ def test_two_ranks_of_fsdp1_gather_all_parameters_on_the_first(tmp_path):
         env={**os.environ, "VERL_PLATFORM": "cpu", "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=600,
     )
     assert done.returncode == 0, done.stderr[-3000:]

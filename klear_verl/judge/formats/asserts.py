@@ -12,6 +12,7 @@ from typing import Any
 from klear_verl.errors import DataError
 from klear_verl.judge.formats.checks import REMEDY, as_name, as_texts, parse_python, type_name
 from klear_verl.judge.problem import AssertTest, PytestTest, Test
+from klear_verl.judge.syntax import syntax_tree
 
 _CAN_FAIL = (ast.Assert, ast.Raise, ast.Call)
 
@@ -81,7 +82,7 @@ def _is_collected(node: ast.stmt) -> bool:
 
 def _helpers(prompt: Any, entry_point: str) -> str:
     try:
-        nodes = ast.parse(prompt).body if isinstance(prompt, str) else []
+        nodes = syntax_tree(prompt).body if isinstance(prompt, str) else []
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return ""  # instructions in words, which define nothing
     wanted = [node for node in nodes if getattr(node, "name", "") != entry_point and not isinstance(node, ast.Expr)]

@@ -11,6 +11,7 @@ import keyword
 from typing import Any
 
 from klear_verl.errors import DataError
+from klear_verl.judge.syntax import syntax_tree
 from klear_verl.judge.zygote.values import MAX_DEPTH
 
 REMEDY = "correct the row; docs/concepts/judge.md lists the accepted ground truths"
@@ -57,7 +58,7 @@ def as_value(value: Any, where: str, depth: int = MAX_DEPTH) -> Any:
 def parse_python(code: str, where: str) -> ast.Module:
     """The syntax tree of test code, which is never run here."""
     try:
-        return ast.parse(code)
+        return syntax_tree(code)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise DataError(f"{where} is not Python: {error}", REMEDY) from error
 
