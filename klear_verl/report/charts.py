@@ -16,34 +16,54 @@ from klear_verl.report.style import ALARM, PALETTE, Chart, figure, legend_above,
 
 
 def reward(stage: Stage) -> Chart | None:
-    """Mean reward per step."""
-    line = Line("reward", REWARD)
+    """Mean reward per step; and before penalties, where there were any."""
+    lines = [Line("reward", REWARD)]
     text = "Mean score of all responses sampled at a step: rising means that more of them earn their reward."
-    return chart(stage, "Reward", text, [Panel("mean reward (score units)", (line,))])
+    if _differs(stage, "klear/task_score", "klear/reward"):
+        lines.append(Line("before penalties", ("klear/task_score",), colour=PALETTE[5]))
+        text += " Before penalties: the task score, by which groups are chosen by default."
+    return chart(stage, "Reward", text, [Panel("mean reward (score units)", tuple(lines))])
 
 
 def correctness(stage: Stage) -> Chart | None:
     """Share of sampled responses that are right, and of tests passed."""
     lines = [percent("entirely correct", "klear/acc")]
     # Where there are no tests (math), the pass rate repeats the accuracy.
-    if any(run.metrics.get("klear/pass_rate") != run.metrics.get("klear/acc") for run in stage.runs):
+    if _differs(stage, "klear/pass_rate", "klear/acc"):
         lines.append(percent("tests passed", "klear/pass_rate"))
     text = "Share of sampled responses whose answer is entirely correct, and (for code) of tests passed."
     return chart(stage, "Correct responses", text, [Panel("share (%)", tuple(lines), from_zero=True)])
 
 
 def by_source(stage: Stage) -> Chart | None:
-    """Reward and correctness of each data source; with a single source there is nothing to tell apart."""
+    """Rewards and correctness of each data source; with a single source there is nothing to tell apart."""
     sources = sorted({n.rsplit("/", 1)[0] for run in stage.runs for n in run.metrics.with_prefix("klear/source/")})
     if len(sources) < 2:
         return None
-    panels = [
-        Panel("mean reward", tuple(Line(source, (f"klear/source/{source}/reward",)) for source in sources)),
-        Panel(
-            "correct (%)", tuple(percent(source, f"klear/source/{source}/acc") for source in sources), from_zero=True
-        ),
-    ]
-    return chart(stage, "By data source", "Mean reward and share of correct responses of each data source.", panels)
+
+    def panel(ylabel: str, name: str, scale: float = 1.0) -> Panel:
+        lines = tuple(Line(source, (f"klear/source/{source}/{name}",), scale) for source in sources)
+        return Panel(ylabel, lines, from_zero=scale != 1.0)
+
+    def repeats(name: str, other: str) -> bool:
+        return not any(_differs(stage, f"klear/source/{it}/{name}", f"klear/source/{it}/{other}") for it in sources)
+
+    panels = [panel("mean reward", "reward")]
+    if not repeats("task_score", "reward"):
+        panels.append(panel("mean task score", "task_score"))
+    panels.append(panel("correct (%)", "acc", 100.0))
+    if not repeats("pass_rate", "acc"):
+        panels.append(panel("tests passed (%)", "pass_rate", 100.0))
+    text = (
+        "Of each data source: mean reward, mean score before penalties, share of correct responses, share of tests "
+        "passed (where there are no tests, of correct responses). A panel that would repeat another is left out."
+    )
+    return chart(stage, "By data source", text, panels)
+
+
+def _differs(stage: Stage, name: str, other: str) -> bool:
+    """Whether the metric `name`, where it was logged, ever says something else than `other`."""
+    return any(values != run.metrics.get(other) for run in stage.runs if (values := run.metrics.get(name)))
 
 
 def validation(stage: Stage) -> Chart | None:

@@ -36,6 +36,7 @@ def groups(stage: Stage) -> Chart | None:
         Line("ungraded", ("klear/masked/ungraded",), colour=PALETTE[3]),
         Line("empty", ("klear/masked/empty",), colour=PALETTE[7]),
     ]
+    of_tokens = Line("tokens", ("klear/masked/tokens",), colour=PALETTE[8])
     panels = [
         Panel("groups", tuple(of_groups), from_zero=True, stacked=True),
         Panel("wasted (%)", (percent("generated in vain", "klear/groups/wasted_share", PALETTE[0]),), from_zero=True),
@@ -44,8 +45,10 @@ def groups(stage: Stage) -> Chart | None:
         "Groups that trained; whose responses all scored the same (no signal); with fewer than two responses left; "
         "beyond the batch size. Wasted: the share of all responses generated that trained nothing."
     )
-    if any(any(line.pick(run).values()) for line in of_responses for run in stage.runs):
+    if any(any(line.pick(run).values()) for line in (*of_responses, of_tokens) for run in stage.runs):
         panels.append(Panel("masked responses", tuple(of_responses), from_zero=True, stacked=True))
+        panels.append(Panel("masked tokens", (of_tokens,), from_zero=True, stacked=True))
+        text += " Masked responses left the batch before any forward pass, and their tokens with them."
     else:
         text += " No response was masked."
     skipped = [values for run in stage.runs if (values := run.metrics.get("klear/skipped_steps"))]
@@ -114,12 +117,16 @@ def policy(stage: Stage) -> Chart | None:
 def mismatch(stage: Stage) -> Chart | None:
     """How far the probabilities of the rollout engine are from the trainer's, for the same tokens and weights."""
     name = "training/rollout_probs_diff"
+    spread = (Line("mean", (f"{name}_mean",)), Line("standard deviation", (f"{name}_std",), colour=PALETTE[2]))
+    correlation = (Line("correlation", ("training/rollout_actor_probs_pearson_corr",), colour=PALETTE[4]),)
     panels = [
-        Panel("mean difference", (Line("mean", (f"{name}_mean",)),), from_zero=True),
+        Panel("difference", spread, from_zero=True),
         Panel("largest difference", (Line("largest", (f"{name}_max",), colour=PALETTE[1]),), from_zero=True),
+        Panel("correlation", correlation, covers=(0.99, 1.0)),
     ]
     text = (
-        "Probabilities of the sampled tokens in the rollout engine against the trainer's. Differences that grow over a "
-        "run mean that it trains on another policy's samples."
+        "Probabilities of the sampled tokens in the rollout engine against the trainer's: how far they are apart, and "
+        "their correlation. Differences that grow over a run, or a correlation that falls, mean that it trains on "
+        "another policy's samples."
     )
     return chart(stage, "Rollout against trainer", text, panels)

@@ -40,11 +40,13 @@ class Panel:
     """One pair of axes: its y label with the unit, and what is drawn. Counts and schedules are not to be smoothed.
 
     `stacked` parts of a whole lie on top of each other, as areas; where runs are compared they are lines all the same.
+    `covers` is the least that the y axis spans, so that rounding of a figure that never moves is not blown up.
     """
 
     ylabel: str
     lines: tuple[Line, ...]
     from_zero: bool = False
+    covers: tuple[float, float] | None = None
     smoothed: bool = True
     stacked: bool = False
 
@@ -82,6 +84,9 @@ def chart(stage: Stage, title: str, reading: str, panels: Sequence[Panel]) -> Ch
             ax.set_ylabel(panel.ylabel)
             if panel.from_zero:  # with room above a line that hardly moves
                 ax.set_ylim(0, max(ax.get_ylim()[1], 1.04 * ax.dataLim.ymax))
+            if panel.covers:
+                low, high = min(panel.covers[0], ax.dataLim.ymin), max(panel.covers[1], ax.dataLim.ymax)
+                ax.set_ylim(low - 0.04 * (high - low), high + 0.04 * (high - low))
             if max(map(abs, ax.get_ylim())) < 1e-3:  # a common factor would be written into the legend
                 ax.yaxis.set_major_formatter("{x:.2g}")
         step_axis(axes[-1])

@@ -20,7 +20,7 @@ from klear_verl.trainer.preflight.hydra_errors import explain_hydra_error
 Kind = Literal["rl", "sft", "eval"]
 COMMAND_OF: dict[Kind, str] = {"rl": "klear train", "sft": "klear sft", "eval": "klear eval"}
 
-NOT_RECIPES = {"ablations", "platform", "size"}
+NOT_RECIPES = {"ablations", "loss", "platform", "size"}
 """Folders of recipes/ that hold override groups, or specifications for `klear ablate`."""
 
 

@@ -92,6 +92,7 @@ def rl_run(
             "klear/overlong": max(0.0, 0.2 * (1 - progress) + noise.gauss(0, 0.01)),
             "klear/masked/overlong": round(25 * (1 - progress)),
             "klear/masked/ungraded": ungraded if step % 7 == 0 else 0,
+            "klear/masked/tokens": 64.0 * (round(25 * (1 - progress)) + (ungraded if step % 7 == 0 else 0)),
             "klear/skipped_steps": float(step == skipped),
             **{f"timing_s/{name}": seconds for name, seconds in parts.items()},
             "timing_s/step": sum(parts.values()) + 0.25,
@@ -147,6 +148,8 @@ def actor_metrics(progress: float, noise: random.Random) -> dict[str, float]:
         "actor/gppo/entropy_rest": 0.9 - 0.5 * progress,
         "training/rollout_probs_diff_mean": 2e-8 + 1e-8 * noise.random(),
         "training/rollout_probs_diff_max": 2e-6 + 1e-6 * noise.random(),
+        "training/rollout_probs_diff_std": 3e-8 + 1e-8 * noise.random(),
+        "training/rollout_actor_probs_pearson_corr": 1.0 - 6e-8 * noise.randrange(3),
     }
 
 

@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The pictures of the method's inner workings, and the stacked areas that they are made of."""
 
+import re
+from itertools import product
+from pathlib import Path
+
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
@@ -11,6 +15,12 @@ from klear_verl.report.curves import band, group
 from klear_verl.report.panels import draw_stack
 from klear_verl.report.sources import discover
 from klear_verl.report.tables import first_last
+from klear_verl.reward.extra_info import EXTRA_INFO_KEYS
+from klear_verl.trainer.config import OverlongConfig
+from klear_verl.trainer.reward_metrics import judge_metrics
+from klear_verl.trainer.rollouts.selection import Selection, group_metrics
+
+DOCS = Path(__file__).parents[2] / "docs/concepts/diagnostics.md"
 
 
 def stage_of(*directories):
@@ -57,6 +67,7 @@ def test_a_layer_that_one_step_lacks_is_0_there():
     [
         (diagnostics.groups, {"klear/groups/trained": 3, "klear/groups/no_signal": 1}, ["trained", "no signal"]),
         (diagnostics.groups, {"klear/masked/overlong": 2, "klear/masked/empty": 1}, ["cut off", "empty"]),
+        (diagnostics.groups, {"klear/masked/tokens": 640}, ["masked tokens"]),
         (diagnostics.groups, {"klear/groups/wasted_share": 0.5}, ["wasted (%)"]),
         (diagnostics.positives, {"klear/positives": 3, "actor/positive_lm_loss": 0.2}, ["loss (nats per token)"]),
         (
@@ -68,8 +79,13 @@ def test_a_layer_that_one_step_lacks_is_0_there():
         (diagnostics.clip_regions, {"actor/pg_clipfrac_lower": 0.1}, ["dual clip (% tokens)"]),
         (diagnostics.clipped_entropy, {"actor/gppo/entropy_above_pos": 1.0}, ["entropy (nats)"]),
         (diagnostics.policy, {"actor/ppo_kl": 0.1}, ["KL (nats)"]),
-        (diagnostics.mismatch, {"training/rollout_probs_diff_mean": 1e-7}, ["mean difference"]),
+        (
+            diagnostics.mismatch,
+            {"training/rollout_probs_diff_mean": 1e-7, "training/rollout_probs_diff_std": 1e-7},
+            [">difference<", "mean", "standard deviation"],
+        ),
         (diagnostics.mismatch, {"training/rollout_probs_diff_max": 1e-3}, ["largest difference"]),
+        (diagnostics.mismatch, {"training/rollout_actor_probs_pearson_corr": 0.998}, ["correlation"]),
     ],
 )
 def test_a_picture_shows_what_was_logged(tmp_path, make, metrics, words):
@@ -84,8 +100,20 @@ def test_dual_clip_is_not_drawn_while_it_bounds_nothing(tmp_path):
 
 
 def test_where_nothing_was_masked_a_sentence_stands_for_the_empty_axes(tmp_path):
-    chart = diagnostics.groups(logged(tmp_path, {"klear/groups/trained": 3, "klear/masked/overlong": 0}))
-    assert "No response was masked." in chart.reading and "masked responses" not in chart.svg
+    nothing = {"klear/masked/overlong": 0, "klear/masked/tokens": 0}
+    chart = diagnostics.groups(logged(tmp_path, {"klear/groups/trained": 3} | nothing))
+    assert "No response was masked." in chart.reading
+    assert "masked responses" not in chart.svg and "masked tokens" not in chart.svg
+
+
+def test_rounding_of_a_correlation_of_1_is_not_blown_up(tmp_path):
+    name = "training/rollout_actor_probs_pearson_corr"
+    assert ">0.990<" in diagnostics.mismatch(logged(tmp_path, {name: 1.0}, {name: 0.99999994}, {name: 1.0000001})).svg
+
+
+def test_a_correlation_that_falls_stays_on_its_axis(tmp_path):
+    name = "training/rollout_actor_probs_pearson_corr"
+    assert ">0.5<" in diagnostics.mismatch(logged(tmp_path, {name: 1.0}, {name: 0.45})).svg
 
 
 def test_skipped_steps_are_told(tmp_path):
@@ -113,6 +141,69 @@ def test_data_sources_are_told_apart_where_there_are_several(tmp_path):
     assert charts.by_source(logged(tmp_path, one)) is None
     both = charts.by_source(logged(tmp_path, one | {"klear/source/code/reward": 0.1, "klear/source/code/acc": 0.2}))
     assert "math" in both.svg and "code" in both.svg and "correct (%)" in both.svg
+
+
+def per_source(**values):
+    """The metrics of two data sources: `code` with these values, `math` with a reward and an accuracy of 0.5."""
+    math = dict.fromkeys(("reward", "task_score", "acc", "pass_rate"), 0.5)
+    return {
+        f"klear/source/{source}/{name}": value
+        for source, found in (("math", math), ("code", math | values))
+        for name, value in found.items()
+    }
+
+
+def test_scores_before_penalties_and_tests_passed_are_told_apart_by_data_source(tmp_path):
+    svg = charts.by_source(logged(tmp_path, per_source(task_score=0.7, pass_rate=0.8))).svg
+    assert "mean task score" in svg and "tests passed (%)" in svg
+
+
+def test_what_would_repeat_reward_or_correctness_of_every_data_source_is_not_drawn_again(tmp_path):
+    svg = charts.by_source(logged(tmp_path, per_source())).svg
+    assert "mean reward" in svg and "correct (%)" in svg
+    assert "mean task score" not in svg and "tests passed (%)" not in svg
+
+
+def test_the_reward_before_penalties_is_drawn_where_it_is_another(tmp_path):
+    penalised = charts.reward(logged(tmp_path, {"klear/reward": 0.5, "klear/task_score": 0.75}))
+    assert "before penalties" in penalised.svg and "Before penalties" in penalised.reading
+    for step in ({"klear/reward": 0.5, "klear/task_score": 0.5}, {"klear/reward": 0.5}):
+        assert "efore penalties" not in (chart := charts.reward(logged(tmp_path, step))).svg + chart.reading
+
+
+def metrics_of(text):
+    """The metrics that a text names, with {a, b} written out; `…` stands for what the code logs there."""
+    info = dict.fromkeys(EXTRA_INFO_KEYS, 0.0) | {"is_code": 1.0, "judge_layers": 1.0}
+    families = [*judge_metrics([info]), *group_metrics(Selection(), OverlongConfig())]
+    found = set()
+    for name in re.findall(r"`((?:actor|klear|training)/[^`]+)`", text):
+        parts = [part.split(", ") for part in re.split(r"[{}]", name.replace("{…}", f"{{{', '.join(REGIONS)}}}"))]
+        for written in map("".join, product(*parts)):
+            found |= {one for one in families if one.startswith(written[:-1])} if written[-1] == "…" else {written}
+    return found
+
+
+REGIONS = ("inside", *diagnostics.REGIONS)
+
+
+def has_data(stage, title, reading, panels):
+    """As `chart`, without the drawing."""
+    return any(line.pick(run) for panel in panels for line in panel.lines for run in stage.runs)
+
+
+def test_the_report_draws_every_metric_of_the_docs_but_those_that_they_say_it_does_not(tmp_path, monkeypatch):
+    for module in (charts, diagnostics):
+        monkeypatch.setattr(module, "chart", has_data)
+    text = DOCS.read_text(encoding="utf-8")
+    (left_out,) = re.findall(r"^\*\*Not drawn\*\*.*?\n\n", text, flags=re.MULTILINE | re.DOTALL)
+    named = metrics_of("\n".join(line for line in text.split("\n## ")[0].splitlines() if line.startswith("|")))
+    assert len(named) > 50
+    not_drawn = set()
+    for name in named:
+        step = {name.replace("<data_source>", source): 0.5 for source in ("math", "code")}
+        if not any(make(logged(tmp_path, step)) for make in charts.RL_CHARTS):
+            not_drawn.add(name)
+    assert not_drawn == metrics_of(left_out)
 
 
 def test_the_reward_is_that_of_all_responses_not_of_those_that_trained(tmp_path):
