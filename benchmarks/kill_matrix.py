@@ -74,6 +74,16 @@ code RL only."""
 
 CODE_CASES = (("scoring", "JudgeActor"), ("update", "JudgeActor"))
 MARKERS = ("<!-- kill matrix: begin -->", "<!-- kill matrix: end -->")
+HEAD = ("| killed | in | ended after | what it said |", "|---|---|---:|---|")
+SHOWN = {
+    "TaskRunner": "`TaskRunner`, the trainer",
+    "WorkerDict": "`WorkerDict`, which trains",
+    "vLLMHttpServer": "`vLLMHttpServer`, the rollout server",
+    "EngineCore": "`VLLM::EngineCore`, its engine",
+    "JudgeActor": "`JudgeActor`, in code RL",
+}
+"""How the table names those of which a reader may not know what they do."""
+
 MANY_STEPS = 1000
 
 
@@ -86,7 +96,7 @@ def main() -> int:
     parser.add_argument("--patience-s", type=float, default=300.0, help="what counts as a hang")
     parser.add_argument("--start-s", type=float, default=1800.0, help="what counts as a run that does not start")
     parser.add_argument("--no-reference", action="store_true", help="kill only")
-    parser.add_argument("--markdown", type=Path, help="put the table into this page, between its markers")
+    parser.add_argument("--markdown", type=Path, help="bring the table on this page, between its markers, up to date")
     parser.add_argument("overrides", nargs="*", help="of the recipe")
     arguments = parser.parse_args()
 
@@ -111,7 +121,7 @@ def main() -> int:
     failed = [outcome for outcome in outcomes if not outcome.clean]
     print(f"{len(outcomes)} kills, {len(failed)} of them not clean")
     if arguments.markdown:
-        _put(arguments.markdown, _table(outcomes))
+        _put(arguments.markdown, outcomes)
     equal = arguments.no_reference or _equals_an_uninterrupted_run(arguments, out)
     return 1 if failed or not equal else 0
 
@@ -173,20 +183,40 @@ def _line(outcome: Outcome) -> str:
     )
 
 
-def _table(outcomes: Sequence[Outcome]) -> str:
-    rows = ["| killed | at the moment | ended after | exit status | message |", "|---|---|---|---|---|"]
+def _table(outcomes: Sequence[Outcome], published: str = "") -> str:
+    """The published table, with the rows of these cases anew. Other rows stay: the judge's cases, another number of
+    ranks and earlier days have logs of their own."""
+    rows = {_case(line): line for line in published.splitlines() if line.startswith("| ") and line != HEAD[0]}
+    new: dict[tuple[str, str], list[Outcome]] = {}
     for one in outcomes:
-        if one.victim in REPLACED:
-            rows.append(f"| {one.victim} | {one.moment} | | | trained on |")
-            continue
-        said = one.message.replace("|", "\\|") or "(the command itself was killed)"
-        rows.append(f"| {one.victim} | {one.moment} | {one.ended_s:.0f} s | {one.status} | {said} |")
-    return "\n".join(rows)
+        new.setdefault((SHOWN.get(one.victim, f"`{one.victim}`"), one.moment), []).append(one)
+    for (killed, moment), same in new.items():
+        after = ", ".join(f"{one.ended_s:.0f} s" for one in same if one.victim not in REPLACED)
+        said = "; ".join(dict.fromkeys(map(_said, same)))
+        rows[killed, moment] = f"| {killed} | {moment} | {after} | {said} |"
+    return "\n".join([*HEAD, *rows.values()])
 
 
-def _put(page: Path, table: str) -> None:
+def _case(row: str) -> tuple[str, str]:
+    killed, moment = row.split("|")[1:3]
+    return killed.strip(), moment.strip()
+
+
+def _said(one: Outcome) -> str:
+    """What the command said, without what differs from run to run, and what was not as it should be."""
+    said = re.sub(r"^ActorDiedError: .* \((\w+)\)$", r"ActorDiedError: … (\1)", one.message)
+    said = re.sub(r"\b(Actor\w+: The actor) \w+ (is unavailable).*", r"\1 … \2", said)
+    said = re.sub(r"\(process \d+\)", "(process …)", said)
+    said = re.sub(r"\bstep \d+: ", "", said).replace("|", "\\|")
+    nothing = "nothing: another one took its place, and the run went on" if one.victim in REPLACED else "nothing"
+    left = "; ".join([*one.left, *one.shared_memory]) or "nothing"
+    return (said or nothing) + ("" if one.clean else f" (**not clean**: status {one.status}, left: {left})")
+
+
+def _put(page: Path, outcomes: Sequence[Outcome]) -> None:
     before, _, rest = page.read_text(encoding="utf-8").partition(MARKERS[0])
-    after = rest.partition(MARKERS[1])[2]
+    published, _, after = rest.partition(MARKERS[1])
+    table = _table(outcomes, published)
     page.write_text(f"{before}{MARKERS[0]}\n{table}\n{MARKERS[1]}{after}", encoding="utf-8")
 
 

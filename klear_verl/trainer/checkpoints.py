@@ -6,12 +6,16 @@ folder or an empty tracker; in SFT it removes the old checkpoint before the trac
 into `.incomplete/` beside the others; once every rank's files are there the folder is renamed, then the tracker is
 replaced, and only then are old checkpoints removed. All of it needs the checkpoint folder on a file system that every
 node sees, which is checked by looking for every rank's files.
+
+Folders of any other name than `global_step_N`, such as a copy of a user's, are left alone.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,9 +26,11 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from klear_verl.errors import EnvironmentProblem
+from klear_verl.trainer.data_identity import save_identity
 
 INCOMPLETE = ".incomplete"
 TRACKER = "latest_checkpointed_iteration.txt"
+CHECKPOINT = re.compile(r"global_step_(0|[1-9][0-9]*)")
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +39,8 @@ def save(trainer: Any, write: Callable[[], None]) -> None:
     """Has verl write a checkpoint and commits it.
 
     Args:
-        trainer: a verl v1 trainer; its `config`, `global_steps` and `checkpoint_callback` are used.
+        trainer: a verl v1 trainer; its `config`, `global_steps` and `checkpoint_callback` are used, and its
+            `data_identity` where it has one.
         write: verl's `_save_checkpoint`.
 
     Raises:
@@ -49,6 +56,8 @@ def save(trainer: Any, write: Callable[[], None]) -> None:
     if trainer.config.actor_rollout_ref.actor.strategy in ("fsdp", "fsdp2"):
         contents = OmegaConf.select(trainer.config, "actor_rollout_ref.actor.checkpoint.save_contents")
         check_complete(folder / INCOMPLETE / name / "actor", int(config.nnodes) * int(config.n_gpus_per_node), contents)
+    if (identity := getattr(trainer, "data_identity", None)) is not None:
+        save_identity(folder / INCOMPLETE / name, identity)
     commit(folder, name, keep)
     callback.on_save(
         trainer=trainer, global_step=trainer.global_steps, checkpoint_dir=str(folder / name), async_save=False
@@ -63,16 +72,46 @@ def commit(folder: Path, name: str, keep: int | None = None) -> None:
     (folder / INCOMPLETE / name).replace(target)
     _point_at(folder, name)
     if keep:
-        step = int(name.rsplit("_", 1)[1])
+        step = step_of(name)
+        assert step is not None  # verl's name of a checkpoint
         # Later ones are of a future that the run was set back from; they neither count nor go.
         for old in [saved for saved in saved_steps(folder) if saved <= step][:-keep]:
             _remove(folder / f"global_step_{old}")
     shutil.rmtree(folder / INCOMPLETE)
 
 
+def step_of(name: str) -> int | None:
+    """The step of a checkpoint's folder; None for any other name, such as a user's `global_step_5_best`."""
+    match = CHECKPOINT.fullmatch(name)
+    return int(match[1]) if match else None
+
+
 def saved_steps(folder: Path) -> list[int]:
     """The steps of the complete checkpoints in `folder`, ascending."""
-    return sorted(int(path.name.rsplit("_", 1)[1]) for path in folder.glob("global_step_*") if path.is_dir())
+    found = [(step_of(path.name), path) for path in folder.glob("global_step_*")]
+    return sorted(step for step, path in found if step is not None and path.is_dir())
+
+
+def tracked_step(folder: Path) -> int | None:
+    """The step that the tracker names; None where there is no such checkpoint."""
+    step = _tracked(folder)
+    return step if step in saved_steps(folder) else None
+
+
+def incomplete_bytes(folder: Path) -> int:
+    """The size of what a killed attempt left half-written in `folder`, which the next one removes."""
+    size = 0
+    for parent, _, names in os.walk(folder / INCOMPLETE):
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):  # an attempt that is still ending may be removing it
+                size += os.lstat(os.path.join(parent, name)).st_size
+    return size
+
+
+def folder_of(config: DictConfig) -> Path | None:
+    """The checkpoint folder of a configuration, absolute; None where it names none."""
+    named = OmegaConf.select(config, "trainer.default_local_dir")
+    return None if named is None else Path(named).expanduser().absolute()
 
 
 def clear_incomplete(config: DictConfig) -> None:
@@ -85,10 +124,9 @@ def make_ready(folder: Path) -> None:
     with an exception or from nothing, names the newest one again."""
     if (folder / INCOMPLETE).exists():
         shutil.rmtree(folder / INCOMPLETE)
-    steps = saved_steps(folder)
-    if _tracked(folder) in steps:
+    if tracked_step(folder) is not None:
         return
-    if steps:
+    if steps := saved_steps(folder):
         logger.warning("%s names no checkpoint; going on from the newest, step %d", folder / TRACKER, steps[-1])
         _point_at(folder, f"global_step_{steps[-1]}")
         (folder / INCOMPLETE).rmdir()

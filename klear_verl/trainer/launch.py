@@ -14,6 +14,7 @@ from typing import Literal
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from klear_verl.errors import KlearError
+from klear_verl.trainer import checkpoints
 from klear_verl.trainer.estimate import estimate_lines
 from klear_verl.trainer.preflight import check_rl_config, check_sft_config
 from klear_verl.trainer.progress import ProgressLine
@@ -44,7 +45,7 @@ def launch(kind: Kind, argv: Sequence[str], usage: str) -> int:
         earlier = run_dir.previous()
         if earlier:
             run_dir.refuse_another_configuration(config)
-        if earlier and earlier.status == "finished" and earlier.steps >= (config.trainer.total_training_steps or 0) > 0:
+        if earlier and run_dir.made_all(config.trainer.total_training_steps):
             print(
                 f"{run_dir.path} is finished already ({earlier.steps} steps); another klear.run_dir starts a new run",
                 file=sys.stderr,
@@ -52,6 +53,7 @@ def launch(kind: Kind, argv: Sequence[str], usage: str) -> int:
             run_dir.link_model()  # the attempt that finished may have been killed right before this
             return 0
         check_rl_config(config) if kind == "rl" else check_sft_config(config)
+        _settle_checkpoint_folder(config)
         print("\n  ".join(["klear: estimate, from formulas:", *estimate_lines(kind, config)]), file=sys.stderr)
         run_dir.start(RunRecord(kind=kind, recipe=recipe, seed=_seed(config, kind)), config)
     except KlearError as error:
@@ -110,6 +112,12 @@ def _choose_run_dir(config: DictConfig, recipe: str) -> str:
     with open_dict(config):
         config.klear.run_dir = os.path.abspath(os.path.expanduser(config.klear.run_dir or fresh))
     return str(config.klear.run_dir)
+
+
+def _settle_checkpoint_folder(config: DictConfig) -> None:
+    """Absolute for the same reasons."""
+    if (folder := checkpoints.folder_of(config)) is not None:
+        config.trainer.default_local_dir = str(folder)
 
 
 def _seed(config: DictConfig, kind: Kind) -> int:

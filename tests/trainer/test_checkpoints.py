@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Checkpoints are complete or absent, whatever moment a kill chooses."""
 
+import json
 from types import SimpleNamespace
 
 import pytest
@@ -139,3 +140,48 @@ def test_a_checkpoint_that_lacks_a_ranks_files_is_not_committed(tmp_path):
         checkpoints.save(made, lambda: write(made, ranks=1))
     assert state(tmp_path) == ([], None)
     assert made.told == []
+
+
+def test_a_users_copy_of_a_checkpoint_is_neither_counted_nor_touched(tmp_path):
+    saved(tmp_path, 5)
+    (tmp_path / "global_step_5").rename(tmp_path / "global_step_5_best")
+    for step in (6, 7):
+        saved(tmp_path, step, keep=1)
+    assert state(tmp_path) == ([7], "7")
+    assert (tmp_path / "global_step_5_best" / "actor").is_dir()
+
+
+@pytest.mark.parametrize(
+    ("name", "step"),
+    [
+        ("global_step_0", 0),
+        ("global_step_120", 120),
+        ("global_step_5_best", None),
+        ("global_step_05", None),  # verl would look for it under "global_step_5"
+        ("global_step_", None),
+        ("old_global_step_5", None),
+    ],
+)
+def test_only_verls_own_names_are_checkpoints(name, step):
+    assert checkpoints.step_of(name) == step
+
+
+def test_a_checkpoint_says_which_data_its_place_in_the_data_belongs_to(tmp_path):
+    made = trainer(tmp_path, 5)
+    made.data_identity = {"rows": 3, "sha256": "a"}
+    checkpoints.save(made, lambda: write(made))
+    assert json.loads((tmp_path / "global_step_5" / "data.json").read_text()) == {"rows": 3, "sha256": "a"}
+
+
+def test_a_trainer_that_does_not_know_its_data_saves_without(tmp_path):
+    saved(tmp_path, 5)
+    assert not (tmp_path / "global_step_5" / "data.json").exists()
+
+
+def test_what_is_half_written_has_a_size(tmp_path):
+    assert checkpoints.incomplete_bytes(tmp_path) == 0
+    saved(tmp_path, 5)
+    with pytest.raises(Killed):
+        made = trainer(tmp_path, 10)
+        checkpoints.save(made, lambda: write(made, killed=True))
+    assert checkpoints.incomplete_bytes(tmp_path) == 2 * len(FILES) * len("step 10")

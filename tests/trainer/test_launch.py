@@ -109,6 +109,39 @@ def test_a_finished_run_asked_for_more_steps_goes_on(tmp_path, nothing_starts, u
     assert len(nothing_starts) == 2
 
 
+def checkpoint(folder, step):
+    """A checkpoint of this name, with weights, that the tracker names."""
+    copy = folder / f"global_step_{step}" / "actor" / "huggingface"
+    copy.mkdir(parents=True)
+    (copy / "config.json").write_text("{}")
+    (copy / "model.safetensors").write_bytes(b"w")
+    (folder / "latest_checkpointed_iteration.txt").write_text(str(step))
+
+
+def test_a_finished_run_that_was_set_back_goes_on(monkeypatch, tmp_path, nothing_starts, unchecked):
+    def supervise(command, run_dir, line):
+        nothing_starts.append(command)
+        line.step = 15
+
+    monkeypatch.setattr(launch_module, "supervise", supervise)
+    command = ["quickstart/math_rl", "klear.run_dir=r"]
+    assert launch("rl", command, "") == 0
+    for step in (10, 15):
+        checkpoint(tmp_path / "r" / "checkpoints", step)
+    assert launch("rl", command, "") == 0
+    assert len(nothing_starts) == 1
+    (tmp_path / "r" / "checkpoints" / "latest_checkpointed_iteration.txt").write_text("10")
+    assert launch("rl", command, "") == 0
+    assert len(nothing_starts) == 2
+
+
+def test_a_finished_run_links_its_model_where_its_checkpoints_are(tmp_path, unchecked):
+    checkpoint(tmp_path / "big", 15)
+    assert launch("rl", ["quickstart/math_rl", "klear.run_dir=r", "trainer.default_local_dir=big"], "") == 0
+    assert OmegaConf.load(tmp_path / "r" / "config.yaml").trainer.default_local_dir == str(tmp_path / "big")
+    assert (tmp_path / "r" / "model").readlink() == tmp_path / "big" / "global_step_15" / "actor" / "huggingface"
+
+
 def test_another_configuration_in_the_same_folder_is_refused(tmp_path, capsys, nothing_starts, unchecked):
     overrides = ["quickstart/math_rl", "klear.run_dir=r"]
     assert launch("rl", overrides, "") == 0

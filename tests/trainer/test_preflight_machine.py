@@ -16,6 +16,8 @@ from klear_verl.trainer.preflight import machine
 from klear_verl.trainer.preflight.machine import GIB, MIB
 from klear_verl.trainer.preflight.model import ModelFacts
 
+KEEP = "trainer.max_actor_ckpt_to_keep"
+
 
 class Usage(NamedTuple):
     total: int
@@ -107,13 +109,27 @@ def test_bucket_must_hold_the_embedding() -> None:
 def test_full_disk_is_said(free_space: Callable[[int], None], tmp_path: Path) -> None:
     free_space(GIB)
     with pytest.raises(EnvironmentProblem, match=r"has 1\.0 GiB free, checkpoints need about 2\.0 GiB"):
-        machine.check_disk(str(tmp_path / "not" / "yet"), 2 * GIB, "trainer.default_local_dir")
+        machine.check_disk(str(tmp_path / "not" / "yet"), 2 * GIB, "trainer.default_local_dir", KEEP)
+
+
+def test_remedy_for_a_full_disk_holds_for_a_run_that_goes_on(free_space: Callable[[int], None], tmp_path: Path) -> None:
+    free_space(GIB)
+    with pytest.raises(EnvironmentProblem) as caught:
+        machine.check_disk(str(tmp_path), 2 * GIB, "trainer.default_local_dir", KEEP)
+    assert "free some space" in caught.value.remedy
+    assert KEEP in caught.value.remedy
+    assert "a new run may also use another folder" in caught.value.remedy
+
+
+def test_room_that_is_freed_before_it_is_needed_counts(free_space: Callable[[int], None], tmp_path: Path) -> None:
+    free_space(GIB)
+    machine.check_disk(str(tmp_path), 2 * GIB, "trainer.default_local_dir", KEEP, half_written=GIB)
 
 
 def test_file_in_place_of_the_checkpoint_folder_is_said(tmp_path: Path) -> None:
     (tmp_path / "taken").touch()
     with pytest.raises(EnvironmentProblem, match="is a file"):
-        machine.check_disk(str(tmp_path / "taken"), 0, "trainer.default_local_dir")
+        machine.check_disk(str(tmp_path / "taken"), 0, "trainer.default_local_dir", KEEP)
 
 
 @pytest.mark.parametrize(("devices", "said"), [(0, "no CUDA device"), (1, "1 CUDA devices are visible")])

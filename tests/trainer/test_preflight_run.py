@@ -3,14 +3,25 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from preflight_samples import CODE_ROW, MATH_ROW, SFT_ROW, write_jsonl, write_model, write_parquet
 
 from klear_verl.errors import ConfigError, KlearError
-from klear_verl.trainer.preflight import batches, check_rl_config, check_sft_config, machine, names, rl_problems
+from klear_verl.trainer.preflight import (
+    batches,
+    check_rl_config,
+    check_sft_config,
+    machine,
+    names,
+    rl_problems,
+    run,
+    sft_problems,
+)
 from klear_verl.trainer.recipes import compose
 
 
@@ -138,3 +149,55 @@ def test_the_configuration_is_left_as_it_was(tmp_path: Path) -> None:
     before = cfg.copy()
     rl_problems(cfg)
     assert cfg == before
+
+
+KEEP = "trainer.max_actor_ckpt_to_keep"
+PARAMETERS = 1000
+CHECKPOINT_BYTES = 4 * PARAMETERS * machine.CHECKPOINT_COPIES
+
+
+def disk_problems(folder: Path, keep: int | None, free: int, monkeypatch: pytest.MonkeyPatch) -> list[KlearError]:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
+    found = run._Findings()
+    cfg = OmegaConf.create({"trainer": {"default_local_dir": str(folder), "max_actor_ckpt_to_keep": keep}})
+    run._checkpoints(found, cfg, PARAMETERS, KEEP)
+    return found.problems
+
+
+@pytest.mark.parametrize(
+    ("keep", "saved", "needed"),
+    [
+        (2, [], 3),
+        (2, ["global_step_5"], 2),
+        (2, ["global_step_5", "global_step_10"], 1),
+        (2, ["global_step_5", "global_step_10", "global_step_15"], 1),
+        (2, ["global_step_5", "global_step_5_best"], 2),
+        (None, [], 2),
+        (None, ["global_step_5"], 1),
+        (None, ["global_step_5", "global_step_10"], 1),
+    ],
+)
+def test_disk_must_have_room_for_the_checkpoints_that_are_not_there_yet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keep: int | None, saved: list[str], needed: int
+) -> None:
+    for name in saved:
+        (tmp_path / name).mkdir()
+    assert disk_problems(tmp_path, keep, needed * CHECKPOINT_BYTES, monkeypatch) == []
+    (problem,) = disk_problems(tmp_path, keep, needed * CHECKPOINT_BYTES - 1, monkeypatch)
+    assert KEEP in problem.remedy
+
+
+def test_what_a_killed_attempt_left_half_written_is_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    half = tmp_path / ".incomplete" / "global_step_5" / "actor"
+    half.mkdir(parents=True)
+    (half / "model.pt").write_bytes(bytes(100))
+    assert disk_problems(tmp_path, 2, 3 * CHECKPOINT_BYTES - 100, monkeypatch) == []
+    assert disk_problems(tmp_path, 2, 3 * CHECKPOINT_BYTES - 101, monkeypatch)
+
+
+def test_a_full_disk_is_told_with_the_kinds_own_option(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run.machine, "check_disk", lambda *arguments: keys.append(arguments[3]))
+    keys: list[str] = []
+    rl_problems(rl(tmp_path))
+    sft_problems(compose("sft", ["platform/sft=cpu", f"klear.run_dir={tmp_path / 'run'}"], kind="sft"))
+    assert keys == [KEEP, "trainer.max_ckpt_to_keep"]

@@ -148,6 +148,33 @@ def test_another_configuration_is_refused_naming_key_and_both_values(tmp_path):
     assert "klear.run_dir" in caught.value.remedy
 
 
+def test_checkpoints_outside_the_runs_folder_bind_it_too(tmp_path):
+    outside = str(tmp_path / "big" / "checkpoints")
+    attempt(tmp_path / "r", trainer__default_local_dir=outside)
+    attempt(tmp_path / "r", trainer__default_local_dir=outside, actor__lr=1.0e-5)  # nothing to continue yet
+    (tmp_path / "big" / "checkpoints" / "global_step_1").mkdir(parents=True)
+    with pytest.raises(ConfigError, match=r"actor\.lr was 1e-05 and is now 0\.0003"):
+        attempt(tmp_path / "r", trainer__default_local_dir=outside, actor__lr=3.0e-4)
+
+
+def test_another_checkpoint_folder_is_refused_for_the_run_would_begin_anew(tmp_path):
+    with_checkpoint(tmp_path, trainer__default_local_dir=str(tmp_path / "checkpoints"))
+    with pytest.raises(ConfigError, match=r"trainer\.default_local_dir was .* and is now"):
+        attempt(tmp_path, trainer__default_local_dir=str(tmp_path / "empty"))
+
+
+def test_a_checkpoint_folder_is_the_same_however_it_is_written(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with_checkpoint(tmp_path, trainer__default_local_dir="checkpoints")
+    attempt(tmp_path, trainer__default_local_dir=str(tmp_path / "checkpoints"))
+
+
+def test_a_users_copy_of_a_checkpoint_is_none(tmp_path):
+    attempt(tmp_path)
+    (tmp_path / "checkpoints" / "global_step_1_best").mkdir(parents=True)
+    attempt(tmp_path, actor__lr=3.0e-4)
+
+
 def test_a_run_that_left_no_checkpoint_may_be_repaired_in_its_folder(tmp_path):
     attempt(tmp_path)
     attempt(tmp_path, actor__lr=3.0e-4)
@@ -200,12 +227,15 @@ def test_a_refused_configuration_leaves_the_folder_untouched(tmp_path):
     [
         ("trainer__total_training_steps", 20),
         ("trainer__save_freq", 1),
+        ("trainer__max_actor_ckpt_to_keep", 1),
+        ("trainer__max_critic_ckpt_to_keep", 1),
+        ("trainer__max_ckpt_to_keep", 1),
         ("trainer__logger", ["console", "file"]),
         ("ray_kwargs__ray_init__num_cpus", 8),
         ("klear__poll_interval_s", 1.0),
     ],
 )
-def test_how_long_and_where_a_run_goes_on_may_change(tmp_path, key, value):
+def test_how_long_and_where_a_run_goes_on_and_what_it_keeps_may_change(tmp_path, key, value):
     with_checkpoint(tmp_path)
     attempt(tmp_path, **{key: value})
     assert OmegaConf.select(OmegaConf.load(tmp_path / "config.yaml"), key.replace("__", ".")) == value
@@ -248,6 +278,73 @@ def test_the_model_link_passes_over_a_checkpoint_without_weights(tmp_path):
     checkpoint(tmp_path, 10, weights=False)
     RunDir(tmp_path).link_model()
     assert (tmp_path / "model").resolve() == complete.resolve()
+
+
+def set_back(path, step):
+    (path / "checkpoints" / "latest_checkpointed_iteration.txt").write_text(str(step))
+
+
+@pytest.mark.parametrize(("tracked", "linked"), [("5", 5), ("10", 10), ("7", 10), ("", 10)])
+def test_the_model_link_points_at_what_the_tracker_names_or_else_at_the_newest(tmp_path, tracked, linked):
+    for step in (5, 10):
+        checkpoint(tmp_path, step)
+    RunDir(tmp_path).link_model()
+    set_back(tmp_path, tracked)
+    RunDir(tmp_path).link_model()
+    assert (tmp_path / "model").resolve().parent.parent.name == f"global_step_{linked}"
+
+
+def test_without_weights_in_the_tracked_checkpoint_the_link_points_at_an_earlier_one_never_at_a_later(tmp_path):
+    for step, weights in ((3, True), (5, True), (6, False), (10, True)):
+        checkpoint(tmp_path, step, weights=weights)
+    set_back(tmp_path, 6)
+    RunDir(tmp_path).link_model()
+    assert (tmp_path / "model").resolve().parent.parent.name == "global_step_5"
+
+
+def test_the_model_link_passes_over_a_users_copy(tmp_path):
+    checkpoint(tmp_path, 5)
+    (tmp_path / "checkpoints" / "global_step_5").rename(tmp_path / "checkpoints" / "global_step_5_best")
+    complete = checkpoint(tmp_path, 3)
+    RunDir(tmp_path).link_model()
+    assert (tmp_path / "model").resolve() == complete.resolve()
+
+
+def test_the_model_link_is_the_actors_where_there_is_a_critic(tmp_path):
+    actor = checkpoint(tmp_path, 5)
+    checkpoint(tmp_path, 5, inside="critic")
+    RunDir(tmp_path).link_model()
+    assert (tmp_path / "model").resolve() == actor.resolve()
+
+
+def test_the_model_link_finds_checkpoints_outside_the_runs_folder(tmp_path):
+    attempt(tmp_path / "r", trainer__default_local_dir=str(tmp_path / "big" / "checkpoints"))
+    folder = checkpoint(tmp_path / "big", 5)
+    RunDir(tmp_path / "r").link_model()
+    assert (tmp_path / "r" / "model").readlink() == folder
+
+
+@pytest.mark.parametrize(
+    ("status", "steps", "tracked", "save_freq", "made"),
+    [
+        ("finished", 10, None, 5, True),
+        ("finished", 10, 10, 5, True),
+        ("finished", 12, 12, 5, True),
+        ("finished", 10, 5, 5, False),  # set back by hand
+        ("finished", 10, 5, -1, True),  # which saves nothing at the end: the checkpoint is of an earlier attempt
+        ("finished", 8, None, 5, False),
+        ("interrupted", 10, 10, 5, False),
+    ],
+)
+def test_a_run_has_made_all_its_steps_if_it_finished_and_was_not_set_back(
+    tmp_path, status, steps, tracked, save_freq, made
+):
+    attempt(tmp_path, status, steps, trainer__save_freq=save_freq)
+    if tracked:
+        checkpoint(tmp_path, tracked)
+        set_back(tmp_path, tracked)
+    assert RunDir(tmp_path).made_all(10) is made
+    assert not RunDir(tmp_path).made_all(None)
 
 
 def test_the_model_link_finds_sft_checkpoints_which_lie_one_level_higher(tmp_path):

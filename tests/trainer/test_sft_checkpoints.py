@@ -8,7 +8,7 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from klear_verl.errors import EnvironmentProblem
+from klear_verl.errors import DataError, EnvironmentProblem
 from klear_verl.trainer import checkpoints
 from klear_verl.trainer.sft_checkpoints import KlearSFTTrainer
 
@@ -56,14 +56,14 @@ def process_group(tmp_path_factory):
 class Run:
     """One attempt, with the trainer's own loader and handler: `steps` are the batches that it trains on."""
 
-    def __init__(self, folder, keep=None, workers=0, engine=None):
+    def __init__(self, folder, keep=None, workers=0, engine=None, rows=ROWS):
         self.engine = engine or Engine()
         made = KlearSFTTrainer.__new__(KlearSFTTrainer)
         data = {"train_batch_size": BATCH, "num_workers": workers, "pad_mode": "no_padding"}
         trainer = {"default_local_dir": str(folder), "max_ckpt_to_keep": keep}
         made.config = OmegaConf.create({"data": data, "trainer": trainer, "model": {}})
         made.engine = self.engine
-        made.train_dataset = [{"row": torch.tensor([row])} for row in range(ROWS)]
+        made.train_dataset = [{"row": torch.tensor([row])} for row in range(rows)]
         made.val_dataset = None
         made._build_dataloader()
         made._build_ckpt_handler()
@@ -121,6 +121,7 @@ def test_a_saved_checkpoint_is_in_its_place_and_old_ones_are_gone(tmp_path):
     assert checkpoints.saved_steps(tmp_path) == [8, 9]
     assert (tmp_path / checkpoints.TRACKER).read_text() == "9"
     assert sorted(path.name for path in (tmp_path / "global_step_9").iterdir()) == [
+        "data.json",
         "data_0.pt",
         "extra_state_world_size_1_rank_0.pt",
         "model_world_size_1_rank_0.pt",
@@ -141,3 +142,16 @@ def test_a_checkpoint_that_lacks_files_is_not_committed_and_the_last_one_is_gone
     again = Run(tmp_path)
     assert (again.step, again.engine.loaded) == (1, "global_step_1")
     assert not (tmp_path / checkpoints.INCOMPLETE).exists()
+
+
+@pytest.mark.parametrize("step", [1, STEPS_PER_EPOCH], ids=["in an epoch", "at its end"])
+def test_a_checkpoint_of_other_data_is_refused(tmp_path, step):
+    run = Run(tmp_path)
+    for _ in run.steps():
+        if run.step == step:
+            run.handler.save_checkpoint(run.step)
+    with pytest.raises(
+        DataError, match=rf"global_step_{step} was saved with other data: 11 rows then, 12 now"
+    ) as caught:
+        Run(tmp_path, rows=ROWS + 1)
+    assert "; model.path=" in caught.value.remedy  # SFT's own option

@@ -124,8 +124,15 @@ def check_bucket(bucket_mib: int, model: ModelFacts) -> None:
         )
 
 
-def check_disk(folder: str, needed: int, key: str) -> None:
+def check_disk(folder: str, needed: int, key: str, keep_key: str, half_written: int = 0) -> None:
     """The checkpoint folder, or its first existing parent, is writable and has room.
+
+    Args:
+        folder: for the checkpoints.
+        needed: bytes that this attempt will write beyond what is there already.
+        key: the option that names the folder.
+        keep_key: the option that says how many checkpoints are kept.
+        half_written: bytes in the folder that this attempt frees before it writes any.
 
     Raises:
         EnvironmentProblem: names the option, the folder and the sizes.
@@ -137,11 +144,12 @@ def check_disk(folder: str, needed: int, key: str) -> None:
         raise EnvironmentProblem(f"{key}={folder}: {place} is a file", "name another folder")
     if not os.access(place, os.W_OK):
         raise EnvironmentProblem(f"{key}={folder}: {place} is not writable", "name a folder of yours")
-    free = shutil.disk_usage(place).free
+    free = shutil.disk_usage(place).free + half_written
     if free < needed:
         raise EnvironmentProblem(
             f"{key}={folder} has {free / GIB:.1f} GiB free, checkpoints need about {needed / GIB:.1f} GiB",
-            "free some space, name another folder, or keep fewer checkpoints",
+            f"free some space there, or keep fewer checkpoints ({keep_key}); a new run may also use another folder, "
+            "but a run that goes on finds its checkpoints in this one alone",
         )
 
 

@@ -15,6 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 from klear_verl.errors import KlearError
 from klear_verl.reward.config import WHERE, RewardConfig, reward_config
 from klear_verl.strict import parse_config
+from klear_verl.trainer import checkpoints
 from klear_verl.trainer.config import KlearConfig
 from klear_verl.trainer.preflight import batches, groups, machine, nodes, parallel, ray_cluster
 from klear_verl.trainer.preflight.data import check_rl_data, check_sft_data
@@ -22,7 +23,7 @@ from klear_verl.trainer.preflight.hydra_errors import explain_hydra_error
 from klear_verl.trainer.preflight.lengths import Tokenizer, load_tokenizer
 from klear_verl.trainer.preflight.model import ModelFacts, check_model
 from klear_verl.trainer.preflight.names import check_registered_names
-from klear_verl.trainer.refused import check_refused
+from klear_verl.trainer.refused import check_refused, uses_critic
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -39,7 +40,8 @@ class _Findings:
         try:
             return check(*args, **kwargs)
         except KlearError as error:
-            self.problems.append(error)
+            if str(error) not in map(str, self.problems):  # two checks may look at one thing
+                self.problems.append(error)
             return None
 
 
@@ -79,10 +81,11 @@ def rl_problems(cfg: DictConfig) -> tuple[list[KlearError], list[str]]:
     found.run(batches.check_rollout_scheduler, cfg)
     if klear is not None:
         found.run(groups.check_groups, cfg, klear)
+        found.notes += groups.unused(cfg, klear)
     found.run(check_refused, cfg)
     found.run(parallel.check_attention, cfg, "actor_rollout_ref.model")
     facts = _model(found, cfg, "actor_rollout_ref.model")
-    if OmegaConf.select(cfg, "algorithm.adv_estimator") == "gae":
+    if uses_critic(cfg):
         _model(found, cfg, "critic.model")
     tokenizer = None
     if facts is not None:
@@ -122,7 +125,7 @@ def sft_problems(cfg: DictConfig, world_size: int | None = None) -> tuple[list[K
     if cfg.trainer.device == "cpu":
         needed = machine.sft_memory_bytes(ranks, parameters)
         found.run(machine.check_memory, needed, machine.available_memory_bytes())
-    _checkpoints(found, cfg, parameters, OmegaConf.select(cfg, "trainer.max_ckpt_to_keep"))
+    _checkpoints(found, cfg, parameters, "trainer.max_ckpt_to_keep")
     if port := os.environ.get("MASTER_PORT"):
         found.run(ray_cluster.check_port_free, port, "MASTER_PORT")
     return found.problems, found.notes
@@ -143,15 +146,20 @@ def _rl_machine(found: _Findings, cfg: DictConfig, facts: ModelFacts | None) -> 
         found.run(machine.check_shared_memory, bucket, per_node)
         if facts is not None:
             found.run(machine.check_bucket, bucket, facts)
-    _checkpoints(found, cfg, parameters, OmegaConf.select(cfg, "trainer.max_actor_ckpt_to_keep"))
+    _checkpoints(found, cfg, parameters, "trainer.max_actor_ckpt_to_keep")
 
 
-def _checkpoints(found: _Findings, cfg: DictConfig, parameters: int, keep: int | None) -> None:
-    # An unlimited number of checkpoints cannot be foreseen; two is the least a resumable run has at one time.
-    number = (int(keep) + 1) if keep else 2
-    needed = 4 * parameters * machine.CHECKPOINT_COPIES * number
+def _checkpoints(found: _Findings, cfg: DictConfig, parameters: int, keep_key: str) -> None:
     key = "trainer.default_local_dir"
-    found.run(machine.check_disk, str(OmegaConf.select(cfg, key)), needed, key)
+    keep = OmegaConf.select(cfg, keep_key)
+    folder = checkpoints.folder_of(cfg)
+    saved = len(checkpoints.saved_steps(folder)) if folder else 0
+    # One more than are kept, for an old one goes only when the new one is there. An unlimited number cannot be
+    # foreseen; two is the least a resumable run has at one time.
+    number = max(1, (int(keep) + 1 if keep else 2) - saved)
+    needed = 4 * parameters * machine.CHECKPOINT_COPIES * number
+    half_written = checkpoints.incomplete_bytes(folder) if folder else 0
+    found.run(machine.check_disk, str(OmegaConf.select(cfg, key)), needed, key, keep_key, half_written)
 
 
 def _model(found: _Findings, cfg: DictConfig, node: str) -> ModelFacts | None:
