@@ -49,7 +49,7 @@ def groups() -> dict[str, list[Case]]:
             own = {replace(objective, alpha=alpha, agg=agg) for alpha in (0.0, 0.1)}
             found[f"{name}, {agg}, α = 0 and 0.1"] = [case for case in cases.objectives() if case.objective in own]
     found["masked responses, masked tokens and padding"] = list(cases.influence())
-    found["two mini-batches, laid out by the trainer"] = list(cases.whole_steps())
+    found["two mini-batches, in the trainer's order"] = list(cases.whole_steps())
     found["weights after two clipped AdamW steps"] = list(cases.updates())
     for dtype in ("float32", "bfloat16"):
         found[f"{dtype}, against float64"] = [case for case in cases.precisions() if case.engine.dtype == dtype]

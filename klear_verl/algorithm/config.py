@@ -87,14 +87,12 @@ class ClipRange:
 
     @classmethod
     def from_actor(cls, actor: Any, dual_clip: DualClip) -> "ClipRange":
-        """Reads the band from verl's actor config, as `vanilla` does: `clip_ratio` stands in for a missing side.
+        """As `unchecked`, for GPPO.
 
         Raises:
             ConfigError: a bound that leaves no band, or c ≤ 1 while dual clip is on.
         """
-        low = actor.clip_ratio if actor.clip_ratio_low is None else actor.clip_ratio_low
-        high = actor.clip_ratio if actor.clip_ratio_high is None else actor.clip_ratio_high
-        c = None if dual_clip == "off" else actor.get("clip_ratio_c", 3.0)
+        low, high, c = dataclasses.astuple(cls.unchecked(actor, dual_clip))
         if not 0 <= low <= 1:
             raise ConfigError(f"{_PREFIX}.clip_ratio_low: {low!r} is not within [0, 1]", "the paper uses 0.2")
         if not 0 <= high < math.inf:
@@ -105,3 +103,11 @@ class ClipRange:
                 "use 10, as the released recipes do, or dual_clip=off",
             )
         return cls(low, high, c)
+
+    @classmethod
+    def unchecked(cls, actor: Any, dual_clip: DualClip) -> "ClipRange":
+        """Reads the band from verl's actor config, as `vanilla` does: `clip_ratio` stands in for a missing side. Other
+        losses have conventions of their own (CISPO's `clip_ratio_low=10`: no lower bound)."""
+        low = actor.clip_ratio if actor.clip_ratio_low is None else actor.clip_ratio_low
+        high = actor.clip_ratio if actor.clip_ratio_high is None else actor.clip_ratio_high
+        return cls(low, high, None if dual_clip == "off" else actor.get("clip_ratio_c", 3.0))

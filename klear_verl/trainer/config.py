@@ -9,6 +9,9 @@ from pydantic import Field, model_validator
 
 from klear_verl.strict import StrictModel
 
+POSITIVE_LM = "actor_rollout_ref.actor.policy_loss.positive_lm_coef"
+"""Where α stands, the weight of the language-model loss on correct rollouts: beside the loss it is added to."""
+
 GroupsMode = Literal["keep", "drop", "refill"]
 Criterion = Literal["task_score", "acc", "reward"]
 OverlongMode = Literal["mask", "penalty", "keep"]

@@ -28,15 +28,19 @@ from verl.utils.config import omega_conf_to_dataclass
 from verl.utils.seqlen_balancing import calculate_workload, get_seqlen_balanced_partitions, log_seqlen_unbalance
 
 from klear_verl.algorithm import GPPOLossConfig
+from klear_verl.algorithm.config import ClipRange
 from klear_verl.errors import KlearError
 from klear_verl.reward.extra_info import JUDGE_KEYS
 from klear_verl.strict import parse_config
 from klear_verl.trainer import checkpoints, objective
-from klear_verl.trainer.config import KlearConfig
+from klear_verl.trainer.config import POSITIVE_LM, KlearConfig
+from klear_verl.trainer.data_identity import check_identity, data_identity
+from klear_verl.trainer.estimators import least_live, level_groups_have_no_advantage
 from klear_verl.trainer.non_finite import NonFiniteGradient, stop_on_non_finite
 from klear_verl.trainer.progress import announce
 from klear_verl.trainer.refused import check_klear_sync
 from klear_verl.trainer.reward_metrics import judge_metrics, response_metrics, validation_means
+from klear_verl.trainer.rollouts.fields import nested, put_padding, put_rewards, put_sample_fields, zero_advantages
 from klear_verl.trainer.rollouts.layout import row_order, split_groups
 from klear_verl.trainer.rollouts.responses import Response
 from klear_verl.trainer.rollouts.selection import Selection, group_metrics, select
@@ -69,6 +73,7 @@ class KlearSyncTrainer(PPOTrainerSync):
         assert isinstance(values, dict)
         self.klear = parse_config(KlearConfig, {str(key): value for key, value in values.items()}, "klear")
         check_klear_sync(config)
+        _check_clip_range(config.actor_rollout_ref.actor)
         super().__init__(config)
         self.replay_buffer.poll_interval = self.klear.poll_interval_s
 
@@ -91,15 +96,19 @@ class KlearSyncTrainer(PPOTrainerSync):
         announce("sending the weights to the rollout engine")
         super().on_init_end()
         self.actor_rollout_wg.set_loss_fn(self._loss_function())
+        if self.use_critic:
+            self.critic_wg.set_loss_fn(partial(objective.klear_value_loss, omega_conf_to_dataclass(self.config.critic)))
+
+    @property
+    def _alpha(self) -> float:
+        return float(OmegaConf.select(self.config, POSITIVE_LM) or 0.0)
 
     def _loss_function(self) -> Any:
         actor = omega_conf_to_dataclass(self.config.actor_rollout_ref.actor)
         actor.model_config = omega_conf_to_dataclass(self.config.actor_rollout_ref.model)
-        coefficient = 0.0
         if isinstance(actor.policy_loss, GPPOLossConfig):
-            coefficient = actor.policy_loss.positive_lm_coef
             object.__setattr__(actor, "policy_loss", actor.policy_loss.without_positive_lm())
-        return partial(objective.klear_loss, actor, coefficient, str(self._samples_dir))
+        return partial(objective.klear_loss, actor, self._alpha, str(self._samples_dir))
 
     def fit(self, agent_loop_manager: Any) -> None:
         announce(f"training from step {self.global_steps + 1} to {self.total_training_steps}")
@@ -130,16 +139,20 @@ class KlearSyncTrainer(PPOTrainerSync):
             batch_size=int(self.config.data.train_batch_size),
             max_response_length=int(self.config.actor_rollout_ref.rollout.response_length),
             check_alive=self._check_alive,
+            least_live=least_live(self.config),
         )
         return buffer
 
     def _init_dataloader(self) -> None:
-        """Fetches as many prompts at a time as are generated at a time (in mode "refill" one by one), and counts steps
-        by the prompts that they use up."""
+        """Fetches as many prompts at a time as are generated at a time, and counts steps by the prompts that they use
+        up. In mode "refill" prompts come one by one, and, as in verl, a step counts as those that it trains on: how
+        many it will use up nobody knows."""
+        refill = self.klear.groups.mode == "refill"
         with open_dict(self.config):
-            self.config.data.gen_batch_size = 1 if self.klear.groups.mode == "refill" else self._prompts_at_a_time
+            self.config.data.gen_batch_size = 1 if refill else self._prompts_at_a_time
         super()._init_dataloader()
-        if (used := self._prompts_at_a_time) == self.config.data.train_batch_size:
+        self.data_identity = data_identity(self.train_dataset)
+        if refill or (used := self._prompts_at_a_time) == self.config.data.train_batch_size:
             return
         self.steps_per_epoch = len(self.train_dataset) // used
         if self.config.trainer.total_training_steps is None:
@@ -252,7 +265,7 @@ class KlearSyncTrainer(PPOTrainerSync):
         data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=names)
         if "rollout_log_probs" in data:
             self._stop_if_not_finite(data, "rollout_log_probs")
-        zeros = _nested([torch.zeros(mask.shape[0]) for mask in data["response_mask"].unbind()])
+        zeros = nested([torch.zeros(mask.shape[0]) for mask in data["response_mask"].unbind()])
         fields = TensorDict({"advantages": zeros, "returns": zeros.clone()}, batch_size=len(batch))
         if self.use_critic:
             fields["values"] = zeros.clone()
@@ -265,9 +278,13 @@ class KlearSyncTrainer(PPOTrainerSync):
         batch = super()._compute_old_log_prob(batch, metrics)
         seen = [metrics.get(name, 0.0) for name in ("actor/entropy", "training/rollout_probs_diff_mean")]
         if not all(math.isfinite(value) for value in seen):
-            fields = ["prompts", "responses", "response_mask", "old_log_probs"]
+            log_probs = ["old_log_probs"]
+            if self.config.actor_rollout_ref.rollout.calculate_log_probs:
+                log_probs.append("rollout_log_probs")
+            fields = ["prompts", "responses", "response_mask", *log_probs]
             data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=fields)
-            self._stop_if_not_finite(data, "old_log_probs")
+            for field in log_probs:
+                self._stop_if_not_finite(data, field)
         return batch
 
     def _stop_if_not_finite(self, data: TensorDict, field: str) -> None:
@@ -279,11 +296,30 @@ class KlearSyncTrainer(PPOTrainerSync):
         """verl's advantages over the rewards after our penalties; then what a worker must know of its mini-batch."""
         responses = self._responses_of_rows(batch.keys)
         if self.klear.overlong.mode == "penalty":
-            batch = self._put_rewards(batch, responses)
-        batch = super()._compute_advantage(batch, metrics)
-        if level := self._rows_of_level_groups(batch.keys):
-            batch = self._zero_advantages(batch, level)
-        return self._put_sample_fields(batch, responses, metrics)
+            put_rewards(batch, responses)
+        # Without the padding: estimators and metrics of verl's count rows, whatever their masks.
+        padding = [key for key, response in zip(batch.keys, responses, strict=True) if response is None]
+        super()._compute_advantage(batch.select_keys([key for key in batch.keys if key not in set(padding)]), metrics)
+        if padding:
+            put_padding(batch.select_keys(padding), self._advantage_fields())
+        if level := self._level_rows(batch.keys):
+            zero_advantages(batch, level)
+        if self._alpha:
+            for response in filter(None, responses):
+                response.require_acc()
+        rejected = bool(OmegaConf.select(self.config, "algorithm.rollout_correction.rollout_rs"))
+        mini_batches = [self._mini_batch_of[key] for key in batch.keys]
+        return put_sample_fields(batch, responses, mini_batches, metrics, masks=rejected)
+
+    def _advantage_fields(self) -> list[str]:
+        """What verl's `_compute_advantage` puts into the queue for the first time."""
+        algorithm = self.config.algorithm
+        fields = ["advantages", "returns"]
+        if algorithm.use_kl_in_reward:
+            fields.append("token_level_rewards")
+        if OmegaConf.select(algorithm, "rollout_correction.rollout_is"):
+            fields.append("rollout_is_weights")
+        return fields
 
     def _responses_of_rows(self, keys: Sequence[str]) -> list[Response | None]:
         """The response of each row; None for padding."""
@@ -292,19 +328,11 @@ class KlearSyncTrainer(PPOTrainerSync):
         }
         return [by_key.get(key) for key in keys]
 
-    def _put_rewards(self, batch: KVBatchMeta, responses: Sequence[Response | None]) -> KVBatchMeta:
-        data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=["rm_scores"])
-        scores = [row.clone() for row in data["rm_scores"].unbind()]
-        for row, response in zip(scores, responses, strict=True):
-            if response is not None:
-                row.zero_()
-                row[-1] = response.reward
-        fields = TensorDict({"rm_scores": _nested(scores)}, batch_size=len(batch))
-        return tq.kv_batch_put(keys=batch.keys, partition_id=batch.partition_id, fields=fields)
-
-    def _rows_of_level_groups(self, keys: Sequence[str]) -> set[int]:
+    def _level_rows(self, keys: Sequence[str]) -> set[int]:
         """Rows whose group has one reward throughout (mode "keep", or a criterion that the reward does not follow):
         rounding in the group's mean, divided by a standard deviation of 0 and verl's 1e-6, must not become a signal."""
+        if not level_groups_have_no_advantage(self.config):
+            return set()
         level = {
             key
             for group in self._selection.trained
@@ -313,38 +341,6 @@ class KlearSyncTrainer(PPOTrainerSync):
             for key in response.keys
         }
         return {row for row, key in enumerate(keys) if key in level}
-
-    def _zero_advantages(self, batch: KVBatchMeta, rows: set[int]) -> KVBatchMeta:
-        data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=["advantages"])
-        kept = [
-            torch.zeros_like(advantages) if row in rows else advantages
-            for row, advantages in enumerate(data["advantages"].unbind())
-        ]
-        fields = TensorDict({"advantages": _nested(kept)}, batch_size=len(batch))
-        return tq.kv_batch_put(keys=batch.keys, partition_id=batch.partition_id, fields=fields)
-
-    def _put_sample_fields(
-        self, batch: KVBatchMeta, responses: Sequence[Response | None], metrics: dict[str, Any]
-    ) -> KVBatchMeta:
-        """`objective.SAMPLE_FIELDS`, from the masks as they are now: rollout correction may have rejected tokens."""
-        data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=["response_mask"])
-        tokens = torch.tensor([int(mask.sum()) for mask in data["response_mask"].unbind()])
-        positive = torch.tensor([response is not None and response.positive for response in responses])
-        mini_batch = torch.tensor([self._mini_batch_of[key] for key in batch.keys])
-        count = int(mini_batch.max()) + 1
-        positive_tokens = torch.zeros(count, dtype=torch.int64).index_add_(0, mini_batch, tokens * positive)
-        live = torch.zeros(count, dtype=torch.int64).index_add_(0, mini_batch, (tokens > 0).long())
-        metrics["klear/positives"] = float(positive.sum())
-        metrics["klear/positive_tokens"] = float(positive_tokens.sum())
-        fields = TensorDict(
-            {
-                objective.POSITIVE: positive,
-                objective.POSITIVE_TOKENS: positive_tokens[mini_batch],
-                objective.LIVE_RESPONSES: live[mini_batch],
-            },
-            batch_size=len(batch),
-        )
-        return tq.kv_batch_put(keys=batch.keys, partition_id=batch.partition_id, fields=fields)
 
     def _update_actor(self, batch: KVBatchMeta, metrics: dict[str, Any]) -> KVBatchMeta:
         batch = super()._update_actor(batch, metrics)
@@ -377,6 +373,11 @@ class KlearSyncTrainer(PPOTrainerSync):
     def _load_checkpoint(self) -> None:
         checkpoints.clear_incomplete(self.config)
         super()._load_checkpoint()
+        if self.global_steps:
+            trainer = self.config.trainer
+            named = trainer.resume_from_path if trainer.resume_mode == "resume_path" else None
+            folder = Path(named or f"{trainer.default_local_dir}/global_step_{self.global_steps}")
+            check_identity(folder, self.data_identity)
 
     @property
     def _samples_dir(self) -> Path:
@@ -385,12 +386,14 @@ class KlearSyncTrainer(PPOTrainerSync):
         return Path(folder) / "non_finite"
 
 
+def _check_clip_range(actor: DictConfig) -> None:
+    """GPPO's, which the workers would look at only after the first generation."""
+    if actor.policy_loss.loss_mode == "gppo":
+        ClipRange.from_actor(actor, GPPOLossConfig.from_policy_loss(actor.policy_loss).dual_clip)
+
+
 def _balance(lengths: Sequence[int], parts: int) -> list[list[int]]:
     """verl's own balancing of attention work."""
     work = calculate_workload(torch.tensor(lengths, dtype=torch.int64))
     shares: list[list[int]] = get_seqlen_balanced_partitions(work, k_partitions=parts, equal_size=True)
     return shares
-
-
-def _nested(rows: list[torch.Tensor]) -> torch.Tensor:
-    return torch.nested.as_nested_tensor(rows, layout=torch.jagged)

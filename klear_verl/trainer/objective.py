@@ -18,8 +18,8 @@ from tensordict import TensorDict
 from verl.trainer.ppo.core_algos import get_policy_loss_fn
 from verl.utils import tensordict_utils as tu
 from verl.utils.metric import AggregationType, Metric
-from verl.workers.config import ActorConfig
-from verl.workers.utils.losses import ppo_loss
+from verl.workers.config import ActorConfig, CriticConfig
+from verl.workers.utils.losses import ppo_loss, value_loss
 from verl.workers.utils.padding import no_padding_2_padding
 
 from klear_verl.algorithm.clip_regions import ClipRegions, region_sums
@@ -58,8 +58,7 @@ def klear_loss(
     Raises:
         NonFiniteLogProb: the model, or the rollout, gave a log-probability that is NaN or infinite.
     """
-    # verl divides sequence means by the size of the padded mini-batch; the responses that train are what counts.
-    tu.assign_non_tensor(data, global_batch_size=_mini_batch_constant(data, LIVE_RESPONSES))
+    _put_denominators(data)
     loss, metrics = ppo_loss(config=config, model_output=model_output, data=data, dp_group=dp_group)
 
     batch = data.select(
@@ -81,13 +80,32 @@ def klear_loss(
     return loss, metrics
 
 
+def klear_value_loss(
+    config: CriticConfig, model_output: dict[str, Any], data: TensorDict, dp_group: Any = None
+) -> tuple[torch.Tensor, dict[str, Any]]:
+    """verl's `value_loss`, for a critic, with the denominators of `klear_loss`."""
+    _put_denominators(data)
+    loss, metrics = value_loss(config=config, model_output=model_output, data=data, dp_group=dp_group)
+    return loss, metrics
+
+
+def _put_denominators(data: TensorDict) -> None:
+    """verl divides sequence means by the size of the padded mini-batch; the responses that train are what counts. And
+    where rollout correction has rejected a whole mini-batch, its loss of 0 must not become 0 / 0."""
+    tu.assign_non_tensor(
+        data,
+        global_batch_size=max(_mini_batch_constant(data, LIVE_RESPONSES), 1),
+        batch_num_tokens=max(data["batch_num_tokens"], 1),
+    )
+
+
 def _diagnostics(
     config: ActorConfig, log_prob: torch.Tensor, batch: TensorDict, data: TensorDict, samples_dir: str
 ) -> dict[str, Metric]:
     """Exact shares of the mini-batch, as `clip_regions` names them; what is a mean over a part of the tokens goes out
     as a mass (`…_mass_…`), which `finish_diagnostics` divides once all parts are added up."""
     slope = _slope(config, log_prob, batch)
-    clip = ClipRange.from_actor(config, _dual_clip(config))
+    clip = ClipRange.unchecked(config, _dual_clip(config))
     sums = region_sums(
         batch["old_log_probs"],
         log_prob.detach(),
@@ -111,7 +129,7 @@ def _diagnostics(
         if f"entropy_{name}" in sums:
             values[f"actor/gppo/entropy_mass_{name}"] = sums[f"entropy_{name}"]
     # verl averages a SUM over ranks before it adds up the micro-batches, hence dp_size, as in its agg_loss.
-    scale = data["dp_size"] / max(data["batch_num_tokens"], 1)
+    scale = data["dp_size"] / data["batch_num_tokens"]
     values = {name: value * scale for name, value in values.items()}
     # The slope is the loss's, which has that scale already.
     values |= {f"actor/gppo/grad_mass_{name}": sums[f"slope_{name}"] for name in regions}

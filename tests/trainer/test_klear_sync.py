@@ -121,6 +121,7 @@ def test_a_critic_that_would_cut_the_batch_otherwise_is_refused(estimator, enabl
             "algorithm": {"adv_estimator": estimator},
             "critic": {"ppo_mini_batch_size": 4, "enable": enable},
             "actor_rollout_ref": {"actor": {"ppo_mini_batch_size": 2}},
+            "klear": {"groups": {"mode": "keep"}},
         }
     )
     with pytest.raises(ConfigError, match=r"critic\.ppo_mini_batch_size=4 differs"):

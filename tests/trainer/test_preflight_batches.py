@@ -12,6 +12,7 @@ from klear_verl.errors import ConfigError
 from klear_verl.trainer.preflight.batches import (
     check_context,
     check_dataset_covers_a_batch,
+    check_epochs_cover_the_steps,
     check_rl_batches,
     check_rollout_scheduler,
     check_sft_batches,
@@ -197,3 +198,17 @@ def test_sft_token_budget_must_hold_the_longest_row() -> None:
     assert "at least 8192" in caught.value.remedy
     cfg.data.max_token_len_per_gpu = 8192
     check_sft_batches(cfg, 4)
+
+
+def test_steps_beyond_the_last_epoch_are_refused_with_the_epochs_they_need() -> None:
+    # 70 rows make 4 steps of 16 an epoch: 12 in three epochs.
+    cfg = OmegaConf.create(
+        {"trainer": {"total_epochs": 3, "total_training_steps": 12}, "data": {"train_batch_size": 16}}
+    )
+    check_epochs_cover_the_steps(cfg, 70, "data.train_batch_size")
+    cfg.trainer.total_training_steps = 13
+    with pytest.raises(ConfigError, match="total_epochs=3 times 70 rows make 12 steps") as caught:
+        check_epochs_cover_the_steps(cfg, 70, "data.train_batch_size")
+    assert "trainer.total_epochs to 4" in caught.value.remedy
+    cfg.trainer.total_training_steps = None
+    check_epochs_cover_the_steps(cfg, 70, "data.train_batch_size")

@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from klear_verl.errors import ConfigError
 from klear_verl.trainer.config import KlearConfig
-from klear_verl.trainer.preflight.groups import check_groups
+from klear_verl.trainer.preflight.groups import check_groups, unused
 from klear_verl.trainer.refused import check_refused
 
 
@@ -52,6 +52,13 @@ def test_a_penalty_over_the_whole_length_is_refused_and_any_other_mode_ignores_t
 def test_a_batch_size_that_is_no_number_is_named() -> None:
     with pytest.raises(ConfigError, match=r"data\.train_batch_size='many'"):
         check_groups(cfg(train_batch_size="many"), klear())
+
+
+def test_what_another_trainer_never_looks_at_is_noted() -> None:
+    asked = klear(groups={"mode": "refill"}, overlong={"mode": "keep"})
+    assert unused(cfg(), asked) == unused(cfg("sync"), klear()) == []
+    (note,) = unused(cfg("sync"), asked)
+    assert "klear.groups and klear.overlong" in note and "trainer.v1.trainer_mode=sync" in note
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,8 @@ from __future__ import annotations
 from omegaconf import DictConfig, OmegaConf
 
 from klear_verl.errors import ConfigError
+from klear_verl.trainer.estimators import check_group_size
 from klear_verl.trainer.preflight.model import ModelFacts
-
-GROUP_ESTIMATORS = frozenset({"grpo", "grpo_vectorized", "grpo_passk", "rloo", "rloo_vectorized", "opo", "gpg"})
-"""Advantage estimators that compare the responses of one prompt with one another."""
 
 PADDING_TOKENS = 128
 """Length of the no-op samples that fill a mini-batch up (verl/trainer/ppo/padding_utils.py)."""
@@ -32,12 +30,7 @@ def check_rl_batches(cfg: DictConfig) -> None:
     n = positive(cfg, f"{_ROLLOUT}.n")
     train = positive(cfg, "data.train_batch_size")
     mini = positive(cfg, f"{_ACTOR}.ppo_mini_batch_size")
-    estimator = OmegaConf.select(cfg, "algorithm.adv_estimator")
-    if estimator in GROUP_ESTIMATORS and n < 2:
-        raise ConfigError(
-            f"{_ROLLOUT}.n={n}: algorithm.adv_estimator={estimator} compares responses of a group",
-            f"set {_ROLLOUT}.n≥2",
-        )
+    check_group_size(cfg)
     if train % mini:
         # trainer_base._balance_batch would pad the last mini-batch with empty rows: an optimiser step on a few samples.
         raise ConfigError(
@@ -194,6 +187,30 @@ def check_dataset_covers_a_batch(
         raise ConfigError(
             f"{files_key} has {rows} usable rows, {batch_key}={batch} needs at least {batch}",
             "lower the batch size",
+        )
+
+
+def check_epochs_cover_the_steps(cfg: DictConfig, rows: int, batch_key: str) -> None:
+    """verl ends a run after `trainer.total_epochs`, however many steps were asked for, and then neither saves nor
+    validates its last one.
+
+    Args:
+        cfg: the configuration.
+        rows: usable rows.
+        batch_key: the option with the rows that one step takes.
+
+    Raises:
+        ConfigError: names both options with their values.
+    """
+    steps = OmegaConf.select(cfg, "trainer.total_training_steps")
+    if steps is None:
+        return
+    batch, epochs = positive(cfg, batch_key), positive(cfg, "trainer.total_epochs")
+    if steps > (made := rows // batch * epochs):
+        raise ConfigError(
+            f"trainer.total_training_steps={steps}, but trainer.total_epochs={epochs} times {rows} rows make {made} "
+            f"steps of {batch_key}={batch}",
+            f"set trainer.total_epochs to {-(-steps // (rows // batch))} or more",
         )
 
 

@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from klear_verl.errors import ConfigError
 from klear_verl.reward.config import RewardConfig
-from klear_verl.trainer.preflight.batches import check_dataset_covers_a_batch
+from klear_verl.trainer.preflight.batches import check_dataset_covers_a_batch, check_epochs_cover_the_steps
 from klear_verl.trainer.preflight.data_files import (
     RL_SUFFIXES,
     SFT_SUFFIXES,
@@ -97,6 +97,9 @@ def _check_one_batch(cfg: DictConfig, rows: int) -> None:
     generate = OmegaConf.select(cfg, GENERATE) if OmegaConf.select(cfg, TRAINER_MODE) == "klear_sync" else None
     batch_key = GENERATE if generate else "data.train_batch_size"
     check_dataset_covers_a_batch(usable, int(OmegaConf.select(cfg, batch_key)), "data.train_files", batch_key)
+    if OmegaConf.select(cfg, "klear.groups.mode") == "refill":
+        batch_key = "data.train_batch_size"  # by which verl counts the steps of an epoch
+    check_epochs_cover_the_steps(cfg, usable, batch_key)
 
 
 def _checked(cfg: DictConfig, key: str, suffixes: tuple[str, ...], *, required: bool) -> list[Path]:

@@ -14,6 +14,16 @@ from klear_verl.trainer.refused import TRAINER_MODE
 GENERATE = "klear.groups.generate"
 
 
+def unused(cfg: DictConfig, klear: KlearConfig) -> list[str]:
+    """A note where `klear.groups` or `klear.overlong` asks for something that the chosen trainer never looks at."""
+    mode = OmegaConf.select(cfg, TRAINER_MODE)
+    default = KlearConfig()
+    asked = [f"klear.{key}" for key in ("groups", "overlong") if getattr(klear, key) != getattr(default, key)]
+    if mode == "klear_sync" or not asked:
+        return []
+    return [f"{TRAINER_MODE}={mode} does not look at {' and '.join(asked)}; klear_sync does"]
+
+
 def check_groups(cfg: DictConfig, klear: KlearConfig) -> None:
     """The prompts generated must be able to fill the batch, and a penalty must leave some length free of it.
 

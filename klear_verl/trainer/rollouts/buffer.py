@@ -43,6 +43,7 @@ class GroupBuffer(ReplayBuffer):
         batch_size: int,
         max_response_length: int,
         check_alive: Callable[[], None],
+        least_live: int = 2,
     ) -> None:
         """What verl's constructor has no argument for.
 
@@ -51,12 +52,14 @@ class GroupBuffer(ReplayBuffer):
             batch_size: groups wanted a step.
             max_response_length: the length limit, in tokens.
             check_alive: raises if generation can make no progress any more, since a dead worker never reports.
+            least_live: responses that a group needs to train (`estimators.least_live`).
         """
         self._groups = groups
         self._overlong = overlong
         self._batch_size = batch_size
         self._limit = max_response_length
         self._check_alive = check_alive
+        self._least_live = least_live
         self.begin_step()
 
     def begin_step(self) -> None:
@@ -142,7 +145,7 @@ class GroupBuffer(ReplayBuffer):
             by_session[uid][int(session)].append(response)
         for uid, sessions in by_session.items():
             responses = [_last_output(outputs) for outputs in sessions.values()]
-            self._made[uid] = make_group(responses, self._groups, self._overlong)
+            self._made[uid] = make_group(responses, self._groups, self._overlong, self._least_live)
 
     def _response(self, key: str, score: float, has_tokens: bool, extra: Any, source: str) -> Response:
         uid, session, _ = key.rsplit("_", 2)

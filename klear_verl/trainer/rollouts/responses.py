@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from klear_verl.errors import DataError
-from klear_verl.trainer.config import Criterion, OverlongConfig
+from klear_verl.trainer.config import POSITIVE_LM, Criterion, OverlongConfig
 
 Masked = Literal["overlong", "ungraded", "empty"]
 
@@ -35,14 +35,18 @@ class Response:
     empty: bool = False
 
     def masked(self, overlong: OverlongConfig) -> Masked | None:
-        """Why the response must not train; None where it may."""
+        """Why the response must not train; None where it may.
+
+        Raises:
+            DataError: overlong responses are to be masked, and the reward manager did not report which are.
+        """
         if self.info.get("ungraded"):
             return "ungraded"
         if self.empty:
             return "empty"
-        if self.info.get("overlong") and overlong.mode == "mask":
-            return "overlong"
-        return None
+        mode = "klear.overlong.mode"
+        masked = overlong.mode == "mask" and self._reported("overlong", f"{mode}=mask", f"{mode}=keep")
+        return "overlong" if masked else None
 
     def criterion(self, name: Criterion) -> float:
         """The value whose differences within a group are the signal.
@@ -52,18 +56,31 @@ class Response:
         """
         if name == "reward":
             return self.reward
-        if name not in self.info:
-            raise DataError(
-                f"response {self.keys[-1]} (data_source '{self.data_source}') carries no '{name}', by which "
-                f"klear.groups.criterion={name} chooses groups",
-                "use the reward manager 'klear', or klear.groups.criterion=reward",
-            )
-        return float(self.info[name])
+        return self._reported(name, f"klear.groups.criterion={name}", "klear.groups.criterion=reward")
 
     @property
     def positive(self) -> bool:
         """Whether the answer is entirely correct (for programs: every test passes)."""
         return self.info.get("acc", 0.0) >= 1.0
+
+    def require_acc(self) -> None:
+        """For the loss on correct rollouts.
+
+        Raises:
+            DataError: the reward manager did not report which are correct.
+        """
+        self._reported("acc", f"{POSITIVE_LM} above 0", f"{POSITIVE_LM}=0")
+
+    def _reported(self, name: str, wanted_by: str, without: str) -> float:
+        """A value that the reward manager must have reported; a missing one would switch off in silence what needs
+        it."""
+        if name not in self.info:
+            raise DataError(
+                f"response {self.keys[-1]} (data_source '{self.data_source}') carries no '{name}', which {wanted_by} "
+                "needs",
+                f"use the reward manager 'klear', or {without}",
+            )
+        return float(self.info[name])
 
 
 def overlong_penalty(response_tokens: int, limit: int, overlong: OverlongConfig) -> float:

@@ -47,12 +47,20 @@ class Selection:
         return [*self.trained, *self.no_signal, *self.too_few_live, *self.surplus]
 
 
-def make_group(responses: Sequence[Response], groups: GroupsConfig, overlong: OverlongConfig) -> Group:
+def make_group(
+    responses: Sequence[Response], groups: GroupsConfig, overlong: OverlongConfig, least_live: int = 2
+) -> Group:
     """Classifies the responses to one prompt. A group has signal if its live responses, at least two, differ in the
-    criterion; all else would have an advantage of 0, or, alone, no group to be relative to."""
+    criterion; all else would have an advantage of 0, or, alone, no group to be relative to.
+
+    Args:
+        responses: of one prompt, in any order.
+        groups, overlong: what counts as a difference, and what is masked.
+        least_live: as `estimators.least_live`; with 1, nothing is relative to a group.
+    """
     ordered = tuple(sorted(responses, key=lambda response: response.session))
     live = tuple(response for response in ordered if response.masked(overlong) is None)
-    if len(live) < 2:
+    if len(live) < least_live:
         return Group(ordered, live, "too_few_live")
     values = {response.criterion(groups.criterion) for response in live}
     return Group(ordered, live, "signal" if len(values) > 1 else "no_signal")

@@ -43,12 +43,18 @@ def test_no_positive_response_gives_a_loss_of_exactly_zero(runs):
         assert runs[case].metrics["actor/positive_lm_loss"] == 0.0
 
 
+def of_the_actor(metrics):
+    return {name: value for name, value in metrics.items() if name.startswith("actor/")}
+
+
 def test_other_contents_where_nothing_trains_leave_every_metric(runs):
-    for case in (case for case in cases.influence() if case.objective.mode == "gppo"):
-        for contents in ("finite", "non_finite"):
-            changed = runs[cases.with_contents(case, contents)].metrics
-            for name in ("actor/positive_lm_loss", "actor/ppo_kl", "actor/gppo/entropy_rest"):
-                assert changed[name] == runs[case].metrics[name]
+    """Bit for bit. NaN and infinity for GPPO alone: verl's own losses multiply what is masked by 0, and NaN * 0 is
+    NaN."""
+    for case in cases.influence():
+        plain = of_the_actor(runs[case].metrics)
+        assert {"actor/pg_loss", "actor/positive_lm_loss", "actor/gppo/entropy_rest"} < plain.keys()
+        for contents in ("finite", "non_finite") if case.objective.mode == "gppo" else ("finite",):
+            assert of_the_actor(runs[cases.with_contents(case, contents)].metrics) == plain
 
 
 def test_a_planted_fault_shows_in_the_diagnostics(runs):

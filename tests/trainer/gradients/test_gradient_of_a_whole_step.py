@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A step of two mini-batches, laid out by the trainer's own `row_order`: each update's gradient, the weights after both
-and the metrics are those of the mini-batches that were meant, on one rank and on two."""
+"""A step of two mini-batches, in the order of the trainer's own `row_order`: each update's gradient, the weights after
+both and the metrics are those of the mini-batches that were meant, on one rank and on two."""
 
 import gradient_cases as cases
 import pytest

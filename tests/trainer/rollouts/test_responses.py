@@ -55,5 +55,23 @@ def test_a_criterion_that_the_reward_manager_does_not_report_is_an_error_not_a_z
         bare.criterion("acc")
 
 
+def test_masking_needs_a_reward_manager_that_reports_which_responses_were_cut_off():
+    bare = response(1.0)
+    bare.info.pop("overlong")
+    with pytest.raises(DataError, match=r"carries no 'overlong', which klear\.overlong\.mode=mask needs") as caught:
+        bare.masked(MASK)
+    assert "klear.overlong.mode=keep" in caught.value.remedy
+    assert bare.masked(KEEP) is bare.masked(PENALTY) is None
+
+
+def test_the_loss_on_correct_rollouts_needs_a_reward_manager_that_reports_which_are_correct():
+    bare = response(1.0)
+    bare.require_acc()
+    bare.info.pop("acc")
+    with pytest.raises(DataError, match=r"carries no 'acc', which .*positive_lm_coef above 0 needs"):
+        bare.require_acc()
+    assert not bare.positive
+
+
 def test_rows_without_extra_info_have_none():
     assert reward_info({"turn_scores": []}) == reward_info(None) == {}

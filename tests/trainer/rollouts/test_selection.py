@@ -44,6 +44,13 @@ def test_a_group_with_fewer_than_two_live_responses_never_trains(alive):
     assert select([made], KEEP, 8).too_few_live == [made]
 
 
+def test_one_live_response_is_enough_where_responses_are_not_compared():
+    alone = [response(1.0, session=0), response(-1.0, session=1, overlong=1.0)]
+    made = make_group(alone, KEEP, MASK, least_live=1)
+    assert (made.state, select([made], KEEP, 8).trained) == ("no_signal", [made])
+    assert make_group(alone[1:], KEEP, MASK, least_live=1).state == "too_few_live"
+
+
 def test_mode_keep_trains_on_groups_without_signal_too():
     made = [group(1.0, 1.0, position=0), group(1.0, -1.0, position=1)]
     assert [len(select(made, mode, 8).trained) for mode in (DROP, KEEP)] == [1, 2]
