@@ -80,12 +80,12 @@ MEBIBYTE = 1 << 20
     ],
     ids=["tokens", "lines", "empty lines", "digits", "a power of ten", "decimals", "an exponent"],
 )
-def test_output_of_16_mib_is_compared_in_a_second_and_builds_no_more_than_a_few_copies(
+def test_output_of_16_mib_is_compared_in_seconds_and_builds_no_more_than_a_few_copies(
     actual: str, expected: str, rule: Comparison
 ) -> None:
     started = time.process_time()
     assert not outputs_match(actual, expected, rule)
-    assert time.process_time() - started < 1
+    assert time.process_time() - started < 5
     tracemalloc.start()
     outputs_match(actual, expected, rule)
     peak_bytes = tracemalloc.get_traced_memory()[1]
@@ -98,7 +98,7 @@ def test_long_lists_of_equal_lines_that_differ_in_white_space_match_in_seconds(r
     lines = MEBIBYTE // 4
     started = time.process_time()
     assert outputs_match("12 \r\n" * lines, "12\n" * lines, rule)
-    assert time.process_time() - started < 1
+    assert time.process_time() - started < 5
 
 
 @given(st.text())

@@ -161,7 +161,7 @@ def test_packed_text_is_never_unpacked_beyond_the_limit() -> None:
     started = time.process_time()
     with pytest.raises(ValueError, match="more than 1048576 bytes"):
         unpack_text(bomb, max_bytes=1 << 20)
-    assert time.process_time() - started < 1
+    assert time.process_time() - started < 5
     assert tracemalloc.get_traced_memory()[1] < 8 << 20
     tracemalloc.stop()
 

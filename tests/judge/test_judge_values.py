@@ -179,10 +179,10 @@ def colliding(count: int) -> list[dict[str, str]]:
 @pytest.mark.parametrize(
     "packed",
     [
-        {"d": [[key, 1] for key in colliding(10_000)]},
-        {"s": [{"t": [key]} for key in colliding(10_000)]},
-        {"s": [{"t": [1] * 50 + [key]} for key in colliding(10_000)]},
-        {"s": [{"z": [key]} for key in colliding(10_000)]},
+        {"d": [[key, 1] for key in colliding(40_000)]},
+        {"s": [{"t": [key]} for key in colliding(40_000)]},
+        {"s": [{"t": [1] * 50 + [key]} for key in colliding(40_000)]},
+        {"s": [{"z": [key]} for key in colliding(40_000)]},
         {"s": [{"f": float(number).hex()} for number in range(10_000)]},
         {"s": ["x" * (number % 7) + str(number) for number in range(100_000)]},
     ],
@@ -193,4 +193,4 @@ def test_keys_made_to_collide_keep_nobody_busy(packed: Any) -> None:
     started = time.process_time()
     with contextlib.suppress(ValueError):
         decode(data)
-    assert time.process_time() - started < 1
+    assert time.process_time() - started < 10  # comparing each key with each takes 18 s and more
