@@ -42,7 +42,7 @@ class MiniBatches:
 
 def split_groups(rows_of_group: Sequence[int], groups_per_mini_batch: int, rows_per_mini_batch: int) -> MiniBatches:
     """As few mini-batches as hold all groups, filled as evenly as possible, groups whole and in order: 9 groups at 8 a
-    mini-batch become 5 + 4, not 8 + 1, so that no update rests on a remnant.
+    mini-batch become 4 + 5, not 8 + 1, so that no update rests on a remnant.
 
     Args:
         rows_of_group: number of rows of each group, at least one group.

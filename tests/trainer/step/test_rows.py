@@ -85,3 +85,15 @@ def test_all_rows_of_a_session_with_several_outputs_train(step):
 def test_all_rows_of_a_masked_session_leave(step):
     done = step([RIGHT, WRONG, CUT.but(outputs=2)], mini_batch_size=2)
     assert set(done.names) == {"a0", "a1", PAD}
+
+
+WEIGHTS = {"rollout_correction": {"rollout_is": "token", "rollout_is_threshold": 2.0}}
+
+
+def test_every_rank_gets_the_same_fields_whether_or_not_it_has_padding(step):
+    # The queue leaves out, without a word, a field that one of the rows asked for has not got.
+    done = step([RIGHT, WRONG, CUT], SIGNAL, mini_batch_size=2, ranks=(0, 1), algorithm=WEIGHTS)
+    assert sorted(PAD in rank[0] for rank in done.workers.shares) == [False, True]
+    first, second = (set(rank[0].keys()) for rank in done.workers.batches)
+    assert first == second
+    assert {"advantages", "rollout_is_weights", "klear_positive"} <= first
