@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 QUICKSTART = [sys.executable, "-m", "klear_verl.cli", "quickstart", "--sft-steps", "150", "--rl-steps", "2", "--out"]
 """With fewer steps of SFT no answer is ever right, no group has signal, and RL has nothing to train on."""
@@ -64,7 +64,7 @@ def quickstart(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
         "record": json.loads((out / "math_rl" / "run.json").read_text()),
     }
     second = subprocess.run(
-        [*QUICKSTART, str(out)], capture_output=True, text=True, timeout=800, check=False, env=environment
+        [*QUICKSTART, str(out)], capture_output=True, text=True, timeout=1500, check=False, env=environment
     )
     return {"out": out, "interrupted": interrupted, "second": second, "shared_memory": _shared_memory() - before}
 
