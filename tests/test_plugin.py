@@ -58,7 +58,7 @@ import verl.trainer.ppo.core_algos as core_algos
 del core_algos.POLICY_LOSS_REGISTRY["gppo"]
 try:
     plugin.verify()
-except Exception as error:
+except Exception as error:  # of what class it is, the test asserts
     report["missing"] = [type(error).__name__, str(error)]
 """,
         VERL_PLATFORM="cpu",
@@ -119,7 +119,7 @@ import verl
 sys.modules["klear_verl.algorithm.gppo"] = None  # what an import of it then raises: ImportError
 try:
     import verl.trainer.ppo.core_algos
-except Exception as error:
+except Exception as error:  # of what class it is, the test asserts
     report["error"] = [type(error).__name__, str(error), type(error.__cause__).__name__]
 report["half_imported"] = "verl.trainer.ppo.core_algos" in sys.modules
 """)

@@ -298,8 +298,9 @@ class KlearSyncTrainer(PPOTrainerSync):
         if self.klear.overlong.mode == "penalty":
             put_rewards(batch, responses)
         # Without the padding: estimators and metrics of verl's count rows, whatever their masks.
-        padding = [key for key, response in zip(batch.keys, responses, strict=True) if response is None]
-        super()._compute_advantage(batch.select_keys([key for key in batch.keys if key not in set(padding)]), metrics)
+        rows = list(zip(batch.keys, responses, strict=True))
+        padding = [key for key, response in rows if response is None]
+        super()._compute_advantage(batch.select_keys([key for key, response in rows if response is not None]), metrics)
         if padding:
             put_padding(batch.select_keys(padding), self._advantage_fields())
         if level := self._level_rows(batch.keys):

@@ -45,7 +45,7 @@ def run(config: DictConfig, run_dir: RunDir) -> None:
     announce("starting Ray")
     try:
         starting_ray_again(lambda: run_ppo(config, task_runner_class=TaskRunnerV1))
-    except Exception as error:
+    except Exception as error:  # whatever it is, it is raised again
         write_down(error, run_dir)  # before the shutdown, which takes its time, and need not succeed
         raise
     finally:

@@ -38,7 +38,7 @@ def statuses(out, name="sample"):
 
 
 def test_every_arm_is_run_with_every_seed_in_a_directory_of_its_own(grid, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(ProgressLine, "stream", sys.stderr)
+    monkeypatch.setattr(ProgressLine, "stream", sys.stderr)  # capsys's, which is not there yet when the class is made
     assert grid() == 0
     assert calls(tmp_path / "out") == [X0, Y0, X1, Y1]
     assert statuses(tmp_path / "out") == dict.fromkeys([X0, Y0, X1, Y1], "finished")

@@ -18,6 +18,7 @@ def machine(monkeypatch):
         monkeypatch.delenv(name, raising=False)
 
     def with_accelerator(answer):
+        # A machine is one of the two; and this process's environment must stay as it is.
         monkeypatch.setattr(environment, "has_accelerator", lambda: answer)
         monkeypatch.setattr(os, "environ", dict(os.environ))
         return os.environ

@@ -39,13 +39,13 @@ def report_of(code, **environment):
 
 @pytest.mark.parametrize("installed", ["0.9.1", "0.9.1+cpu"])
 def test_a_version_written_for_is_accepted_with_or_without_local_part(monkeypatch, installed):
-    monkeypatch.setattr(patches, "version", lambda name: installed)
+    monkeypatch.setattr(patches, "version", lambda name: installed)  # one version can be installed at a time
     patches._written_for("verl", "0.9.1")
 
 
 @pytest.mark.parametrize("installed", ["0.9.0", "0.9.10", "0.10.0", "0.9.1.dev1"])
 def test_another_version_is_refused_with_both_named(monkeypatch, installed):
-    monkeypatch.setattr(patches, "version", lambda name: installed)
+    monkeypatch.setattr(patches, "version", lambda name: installed)  # one version can be installed at a time
     with pytest.raises(EnvironmentProblem) as caught:
         patches._written_for("verl", "0.9.1")
     assert "verl 0.9.1" in caught.value.what
@@ -127,7 +127,7 @@ def test_an_acknowledgement_passes_through_unchanged(watched):
 
 
 def test_a_rollout_that_never_answers_ends_the_wait(watched, monkeypatch):
-    monkeypatch.setattr(patches, "STALLED_SYNC_S", 0.2)
+    monkeypatch.setattr(patches, "STALLED_SYNC_S", 0.2)  # minutes, where it is not a test
     socket = patches._WatchedSocket(watched[0], None)
     socket.send(b"bucket")
     with pytest.raises(patches.RolloutDiedDuringSync, match="no acknowledgement"):
@@ -135,7 +135,7 @@ def test_a_rollout_that_never_answers_ends_the_wait(watched, monkeypatch):
 
 
 def test_a_rollout_that_never_connected_ends_the_wait_to_send(monkeypatch):
-    monkeypatch.setattr(patches, "STALLED_SYNC_S", 0.2)
+    monkeypatch.setattr(patches, "STALLED_SYNC_S", 0.2)  # minutes, where it is not a test
     with zmq.Context() as context, context.socket(zmq.REQ) as sender:
         sender.bind(f"inproc://{uuid.uuid4()}")
         with pytest.raises(patches.RolloutDiedDuringSync, match="no acknowledgement"):

@@ -129,6 +129,7 @@ def write_jsonl(tmp_path: Path) -> Callable[..., Path]:
 @pytest.fixture
 def config(tmp_path: Path, write_jsonl, make_checkpoint, monkeypatch) -> Callable[..., EvalConfig]:
     """A valid configuration: models a and b, benchmark `sums` with 3 rows, n = 2, tokens of one character."""
+    # The checkpoints made here hold weights alone; real ones, with tokenizers, are in test_eval_on_vllm.py.
     monkeypatch.setattr(preflight, "load_tokenizer", lambda checkpoint: CharTokenizer())
     rows = [math_row(f"{number} + 1 ?", str(number + 1)) for number in range(3)]
     values = {

@@ -14,6 +14,7 @@ from klear_verl.evaluation.eval_cli import load_config, main
 
 @pytest.fixture(autouse=True)
 def environment_of_this_process_stays(monkeypatch):
+    # Both set variables for good, and the tests after these would run with them.
     monkeypatch.setattr("klear_verl.cpu.environment.apply", lambda: None)
     monkeypatch.setattr(engine_module, "prepare_environment", lambda *_: None)
 

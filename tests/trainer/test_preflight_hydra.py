@@ -36,7 +36,7 @@ def explain(config_dir: Path, override: str, name: str = "base") -> str:
 
     try:
         composed([override] if override else [], name)
-    except Exception as error:
+    except Exception as error:  # any of Hydra's: its explanation is what the tests read
         return str(explain_hydra_error(error, composed([], "base")))
     raise AssertionError(f"{override} was accepted")
 

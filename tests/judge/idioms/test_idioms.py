@@ -33,6 +33,7 @@ def test_random_numbers_and_the_order_of_sets_repeat_from_run_to_run(judge: Judg
 
 @pytest.mark.parametrize(
     "idiom",
+    # Documented limits of the judge; strict, so that the day one works its test fails and the page is mended.
     [pytest.param(idiom, id=idiom.name, marks=pytest.mark.xfail(reason=why, strict=True)) for why, idiom in BEYOND],
 )
 def test_documented_limit(judge: Judge, idiom: Idiom) -> None:

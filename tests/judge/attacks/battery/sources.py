@@ -75,6 +75,7 @@ ATTACKS = (
     ),
     function("source_broken_in_call", "no program for a call", "def f(:", allowed=_BROKEN),
     function("source_deep_in_call", "crashes the compiler for a call", "x = " + "-" * 200_000 + "1", allowed=_HARD),
+    # The test itself would pass: only a solution that is none may keep it from that.
     asserts("source_broken_for_asserts", "no program for asserts", "def f(:", "assert True", allowed=_BROKEN),
     asserts(
         "source_deep_for_asserts",

@@ -269,7 +269,7 @@ print({_SUM})
 import traceback
 try:
     1 / 0
-except Exception:
+except Exception:  # the idiom itself: honest solutions do so
     assert 'ZeroDivisionError' in traceback.format_exc()
 print({_SUM})
 """,

@@ -17,7 +17,7 @@ IDIOMS = (
 METADATA = {'author': 'x'}
 def check(candidate):
     assert candidate(2) == 4
-    assert True, 'always'
+    assert True, 'always'  # as HumanEval's checks have it; the line before is the one that can fail
 check(f)
 """,
     ),
