@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from klear_verl.errors import ConfigError, DataError, EnvironmentProblem, KlearError
-from klear_verl.strict import StrictModel, parse_config
+from klear_verl.utils.config import StrictModel, parse_config
 
 
 class Limits(StrictModel):

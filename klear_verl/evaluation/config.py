@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from klear_verl.reward.config import RewardConfig
-from klear_verl.strict import StrictModel
+from klear_verl.utils.config import StrictModel
 
 Name = Annotated[
     str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="also the name of a folder below `out`")

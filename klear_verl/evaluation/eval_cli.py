@@ -22,8 +22,8 @@ from klear_verl.errors import ConfigError, DataError, EnvironmentProblem, KlearE
 from klear_verl.evaluation.config import EvalConfig
 from klear_verl.evaluation.progress import say
 from klear_verl.reward.config import RewardConfig
-from klear_verl.strict import parse_config
 from klear_verl.trainer.recipes import find_recipe
+from klear_verl.utils.config import parse_config
 
 
 def main(argv: list[str]) -> int:

@@ -13,7 +13,7 @@ from klear_verl.errors import DataError
 from klear_verl.judge.config import JudgeConfig
 from klear_verl.reward.ray_judge.config import JudgePoolConfig
 from klear_verl.reward.shaping import CodeShape, shape_pass_rate
-from klear_verl.strict import StrictModel, parse_config
+from klear_verl.utils.config import StrictModel, parse_config
 
 WHERE = "reward.reward_kwargs.klear"
 

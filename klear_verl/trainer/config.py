@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from klear_verl.strict import StrictModel
+from klear_verl.utils.config import StrictModel
 
 POSITIVE_LM = "actor_rollout_ref.actor.policy_loss.positive_lm_coef"
 """Where α stands, the weight of the language-model loss on correct rollouts: beside the loss it is added to."""

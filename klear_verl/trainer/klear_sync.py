@@ -31,19 +31,19 @@ from klear_verl.algorithm import GPPOLossConfig
 from klear_verl.algorithm.config import ClipRange
 from klear_verl.errors import KlearError
 from klear_verl.reward.extra_info import JUDGE_KEYS
-from klear_verl.strict import parse_config
 from klear_verl.trainer import checkpoints, objective
 from klear_verl.trainer.config import POSITIVE_LM, KlearConfig
 from klear_verl.trainer.data_identity import check_identity, data_identity
 from klear_verl.trainer.estimators import least_live, level_groups_have_no_advantage
 from klear_verl.trainer.non_finite import NonFiniteGradient, stop_on_non_finite
-from klear_verl.trainer.progress import announce
 from klear_verl.trainer.refused import check_klear_sync
 from klear_verl.trainer.reward_metrics import judge_metrics, response_metrics, validation_means
 from klear_verl.trainer.rollouts.fields import nested, put_padding, put_rewards, put_sample_fields, zero_advantages
 from klear_verl.trainer.rollouts.layout import row_order, split_groups
 from klear_verl.trainer.rollouts.responses import Response
 from klear_verl.trainer.rollouts.selection import Selection, group_metrics, select
+from klear_verl.utils.config import parse_config
+from klear_verl.utils.progress import announce
 
 if TYPE_CHECKING:
     from klear_verl.trainer.rollouts.buffer import GroupBuffer

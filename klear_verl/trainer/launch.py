@@ -17,10 +17,10 @@ from klear_verl.errors import KlearError
 from klear_verl.trainer import checkpoints
 from klear_verl.trainer.estimate import estimate_lines
 from klear_verl.trainer.preflight import check_rl_config, check_sft_config
-from klear_verl.trainer.progress import ProgressLine
 from klear_verl.trainer.recipes import compose, recipe_names
 from klear_verl.trainer.run_dir import RunDir, RunRecord
 from klear_verl.trainer.supervise import RunFailed, python_module, supervise
+from klear_verl.utils.progress import ProgressLine
 
 Kind = Literal["rl", "sft"]
 

@@ -21,8 +21,8 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from klear_verl.cpu import environment
 from klear_verl.errors import KlearError
 from klear_verl.patches import RUN_TAG
-from klear_verl.trainer.progress import announce
 from klear_verl.trainer.run_dir import RunDir, write_atomically
+from klear_verl.utils.progress import announce
 
 RAY_STARTS = 3
 RAY_WAS_SLOW = "The current node timed out during startup"

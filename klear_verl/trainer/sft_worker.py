@@ -9,8 +9,8 @@ import sys
 
 from omegaconf import OmegaConf
 
-from klear_verl.trainer.progress import announce
 from klear_verl.trainer.run_dir import RunDir
+from klear_verl.utils.progress import announce
 
 
 def main() -> None:

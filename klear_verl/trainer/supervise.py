@@ -20,9 +20,9 @@ from typing import BinaryIO
 
 from klear_verl.errors import KlearError
 from klear_verl.trainer import keeper, processes
-from klear_verl.trainer.progress import ProgressLine
 from klear_verl.trainer.run_dir import RunDir
 from klear_verl.trainer.vital import VitalProcesses
+from klear_verl.utils.progress import ProgressLine
 
 _KILLED_LINE = re.compile(r"Signal \d+ \((SIG\w+)\) received by PID (\d+)")
 """How torchrun says that a rank was killed."""

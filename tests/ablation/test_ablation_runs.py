@@ -15,7 +15,7 @@ from ablation_samples import calls, sample_arm, sample_arms, sample_spec, train_
 from klear_verl.ablation.ablate_cli import main, run_grid
 from klear_verl.ablation.record import locked
 from klear_verl.errors import ConfigError, DataError
-from klear_verl.trainer.progress import ProgressLine
+from klear_verl.utils.progress import ProgressLine
 
 X0, Y0, X1, Y1 = (f"{name}-seed{seed}" for seed in (0, 1) for name in ("x-1111111111", "y-2222222222"))
 

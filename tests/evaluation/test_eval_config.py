@@ -5,7 +5,7 @@ import pytest
 
 from klear_verl.errors import ConfigError
 from klear_verl.evaluation.config import EvalConfig, SamplingConfig
-from klear_verl.strict import parse_config
+from klear_verl.utils.config import parse_config
 
 VALID = {
     "out": "results",

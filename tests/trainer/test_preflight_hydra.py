@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from klear_verl.errors import EnvironmentProblem
 from klear_verl.trainer.preflight.hydra_errors import explain_hydra_error
-from klear_verl.trainer.preflight.nearest import nearest_key
+from klear_verl.utils.nearest import nearest_key
 
 BASE = """
 trainer: {nnodes: 1, device: cpu}

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from klear_verl.trainer import progress
-from klear_verl.trainer.progress import ProgressLine, announce, describe
+from klear_verl.utils import progress
+from klear_verl.utils.progress import ProgressLine, announce, describe
 
 
 class Terminal(io.StringIO):

@@ -19,7 +19,7 @@ from klear_verl.trainer.supervise import python_module
 SUPERVISOR = """
 import json, signal, sys
 from omegaconf import OmegaConf
-from klear_verl.trainer.progress import ProgressLine
+from klear_verl.utils.progress import ProgressLine
 from klear_verl.trainer.run_dir import RunDir, RunRecord
 from klear_verl.trainer import supervise as room, vital
 from klear_verl.trainer.supervise import RunFailed, supervise

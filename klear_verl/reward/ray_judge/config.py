@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from klear_verl.strict import StrictModel
+from klear_verl.utils.config import StrictModel
 
 
 class JudgePoolConfig(StrictModel):

@@ -7,10 +7,10 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from klear_verl.strict import parse_config
 from klear_verl.trainer.config import KlearConfig
 from klear_verl.trainer.estimate.tokens import StepSize, step_size
 from klear_verl.trainer.estimate.training import TrainingSetup
+from klear_verl.utils.config import parse_config
 
 
 def ranks(cfg: DictConfig) -> int:

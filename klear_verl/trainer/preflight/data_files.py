@@ -12,7 +12,7 @@ from typing import Any
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from klear_verl.errors import DataError
-from klear_verl.trainer.preflight.nearest import closest
+from klear_verl.utils.nearest import closest
 
 RL_SUFFIXES = (".parquet", ".json", ".jsonl")
 SFT_SUFFIXES = (".parquet",)

@@ -18,7 +18,7 @@ from omegaconf.errors import (
 from yaml import MarkedYAMLError
 
 from klear_verl.errors import ConfigError, KlearError
-from klear_verl.trainer.preflight.nearest import hint, nearest_key
+from klear_verl.utils.nearest import hint, nearest_key
 
 _OVERRIDE = re.compile(r"Could not override '(?P<key>[^']+)'")
 _DELETE = re.compile(r"Could not delete from config\. '(?P<key>[^']+)'")

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from omegaconf import DictConfig, OmegaConf
 
 from klear_verl.errors import ConfigError
-from klear_verl.trainer.preflight.nearest import hint
+from klear_verl.utils.nearest import hint
 
 
 def check_name(key: str, value: object, known: Iterable[str]) -> None:

@@ -14,7 +14,6 @@ from omegaconf.errors import OmegaConfBaseException
 
 from klear_verl.errors import KlearError
 from klear_verl.reward.config import WHERE, RewardConfig, reward_config
-from klear_verl.strict import parse_config
 from klear_verl.trainer import checkpoints
 from klear_verl.trainer.config import KlearConfig
 from klear_verl.trainer.preflight import batches, groups, machine, nodes, parallel, ray_cluster
@@ -24,6 +23,7 @@ from klear_verl.trainer.preflight.lengths import Tokenizer, load_tokenizer
 from klear_verl.trainer.preflight.model import ModelFacts, check_model
 from klear_verl.trainer.preflight.names import check_registered_names
 from klear_verl.trainer.refused import check_refused, uses_critic
+from klear_verl.utils.config import parse_config
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
