@@ -80,9 +80,9 @@ def test_probe_that_is_killed_says_its_exit_status() -> None:
 
 
 def test_judge_works_and_lists_the_layers_that_do_not_hold(monkeypatch: pytest.MonkeyPatch) -> None:
-    from klear_verl.judge import filters, layers
+    from klear_verl.judge.sandbox import layers, seccomp
 
-    monkeypatch.setattr(filters, "compiled", lambda: ())
+    monkeypatch.setattr(seccomp, "compiled", lambda: ())
     monkeypatch.setattr(layers, "require", lambda *_: None)
     judge, *missing = probes.check_judge()
     assert (judge.status, "no_new_privs, rlimits, clean_env" in judge.found) == ("ok", True)
@@ -90,7 +90,7 @@ def test_judge_works_and_lists_the_layers_that_do_not_hold(monkeypatch: pytest.M
 
 
 def test_judge_that_refuses_to_start_fails_in_its_own_words(monkeypatch: pytest.MonkeyPatch) -> None:
-    from klear_verl.judge import layers
+    from klear_verl.judge.sandbox import layers
 
     def refuse(*_: object) -> None:
         raise EnvironmentProblem("rlimits do not hold", "raise them")

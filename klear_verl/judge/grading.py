@@ -6,13 +6,13 @@ from __future__ import annotations
 import os
 import signal
 
-from klear_verl.judge.compare import outputs_match, values_match
+from klear_verl.judge.checkers import outputs_match, values_match
 from klear_verl.judge.config import Limits
 from klear_verl.judge.problem import CallTest, Comparison, StdioTest, Test
-from klear_verl.judge.session import Outcome
+from klear_verl.judge.sandbox.monitor import MAX_THREADS
+from klear_verl.judge.sandbox.session import Outcome
+from klear_verl.judge.sandbox.zygote import program, tester, values
 from klear_verl.judge.verdict import Verdict
-from klear_verl.judge.watch import MAX_THREADS
-from klear_verl.judge.zygote import program, tester, values
 
 _NEAR_MEMORY_LIMIT = 0.8
 

@@ -16,14 +16,14 @@ from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 
 from klear_verl.errors import EnvironmentProblem
-from klear_verl.judge import layers, tiers
 from klear_verl.judge.config import JudgeConfig, Limits
 from klear_verl.judge.grading import grade
 from klear_verl.judge.inputs import Inputs, inputs_of, missing_module
 from klear_verl.judge.problem import AssertTest, Problem, PytestTest, Test
-from klear_verl.judge.session import DiedCompiling, Outcome, Rejected, Session
+from klear_verl.judge.sandbox import layers, tiers
+from klear_verl.judge.sandbox.session import DiedCompiling, Outcome, Rejected, Session
+from klear_verl.judge.sandbox.supervisor import Zygote, ZygoteDied
 from klear_verl.judge.subset import draw_subset, stable_seed
-from klear_verl.judge.supervisor import Zygote, ZygoteDied
 from klear_verl.judge.verdict import Judgement, Usage, Verdict
 
 MAX_SOURCE_BYTES = 1 << 20

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from klear_verl.judge.compare import outputs_match, values_match
+from klear_verl.judge.checkers import outputs_match, values_match
 from klear_verl.judge.problem import Comparison
 
 RULES: tuple[Comparison, ...] = ("lines", "tokens", "exact", "float")

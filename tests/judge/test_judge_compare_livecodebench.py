@@ -10,7 +10,7 @@ from decimal import Decimal, DecimalException
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from klear_verl.judge.compare import outputs_match
+from klear_verl.judge.checkers import outputs_match
 
 
 def stripped_lines(text: str) -> list[str]:

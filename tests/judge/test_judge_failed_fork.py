@@ -7,11 +7,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from klear_verl.judge.cgroup import Cgroup, NoCgroup
 from klear_verl.judge.config import Limits
-from klear_verl.judge.layers import zygote_setup
-from klear_verl.judge.session import Session
-from klear_verl.judge.supervisor import Zygote, ZygoteDied
+from klear_verl.judge.sandbox.cgroup import Cgroup, NoCgroup
+from klear_verl.judge.sandbox.layers import zygote_setup
+from klear_verl.judge.sandbox.session import Session
+from klear_verl.judge.sandbox.supervisor import Zygote, ZygoteDied
 
 
 @pytest.fixture

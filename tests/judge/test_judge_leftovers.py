@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 
 from klear_verl.judge.config import Limits
-from klear_verl.judge.layers import zygote_setup
-from klear_verl.judge.session import Outcome, Session
-from klear_verl.judge.supervisor import Zygote, ZygoteDied
+from klear_verl.judge.sandbox.layers import zygote_setup
+from klear_verl.judge.sandbox.session import Outcome, Session
+from klear_verl.judge.sandbox.supervisor import Zygote, ZygoteDied
 
 NAME = f"klearleft{os.getpid()}"[:15]
 LIMITS = Limits(cpu_s=0.5, wall_s=1.5)

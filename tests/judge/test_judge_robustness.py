@@ -20,12 +20,12 @@ from pathlib import Path
 import pytest
 
 from klear_verl.errors import DataError, EnvironmentProblem
-from klear_verl.judge import filters, layers
 from klear_verl.judge.config import JudgeConfig, Limits
 from klear_verl.judge.judge import Judge
 from klear_verl.judge.problem import CallTest, Problem, StdioTest
-from klear_verl.judge.processes import children
-from klear_verl.judge.supervisor import Zygote, ZygoteDied
+from klear_verl.judge.sandbox import layers, seccomp
+from klear_verl.judge.sandbox.processes import children
+from klear_verl.judge.sandbox.supervisor import Zygote, ZygoteDied
 from klear_verl.judge.verdict import Verdict
 
 ECHO = Problem(id="echo", tests=tuple(StdioTest(input=f"{row}\n", output=f"{row}\n") for row in range(4)))
@@ -124,7 +124,7 @@ def kill_a_warden(judge: Judge) -> None:
 
 
 def test_missing_required_layer_refuses_to_start_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(filters, "compiled", lambda: ())
+    monkeypatch.setattr(seccomp, "compiled", lambda: ())
     with pytest.raises(EnvironmentProblem, match="seccomp") as caught:
         Judge(JudgeConfig(require=("rlimits", "seccomp")))
     assert "pip install pyseccomp" in caught.value.remedy
@@ -138,7 +138,7 @@ def test_unknown_required_layer_is_named() -> None:
 
 
 def test_probe_sees_a_dirty_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    from klear_verl.judge import supervisor
+    from klear_verl.judge.sandbox import supervisor
 
     monkeypatch.setattr(supervisor, "ENVIRONMENT", {**supervisor.ENVIRONMENT, "API_KEY": "x"})
     with pytest.raises(EnvironmentProblem, match="clean_env"):

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from klear_verl.judge.zygote.values import MAX_DEPTH, decode, encode
+from klear_verl.judge.sandbox.zygote.values import MAX_DEPTH, decode, encode
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
 scalars |= st.binary() | st.complex_numbers(allow_nan=False)

@@ -16,9 +16,9 @@ from typing import Any
 
 import psutil
 
-from klear_verl.judge import layers
 from klear_verl.judge.config import JudgeConfig
-from klear_verl.judge.supervisor import ENVIRONMENT
+from klear_verl.judge.sandbox import layers
+from klear_verl.judge.sandbox.supervisor import ENVIRONMENT
 
 from ..programs import Case
 from . import Done

@@ -11,8 +11,8 @@ import keyword
 from typing import Any
 
 from klear_verl.errors import DataError
+from klear_verl.judge.sandbox.zygote.values import MAX_DEPTH
 from klear_verl.judge.syntax import syntax_tree
-from klear_verl.judge.zygote.values import MAX_DEPTH
 
 REMEDY = "correct the row; docs/concepts/judge.md lists the accepted ground truths"
 

@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from klear_verl.errors import EnvironmentProblem
-from klear_verl.judge.cgroup import Cgroup
 from klear_verl.judge.config import Limits
-from klear_verl.judge.session import Outcome, Rejected, Session
-from klear_verl.judge.supervisor import ENVIRONMENT, Zygote, ZygoteDied, ZygoteSetup
+from klear_verl.judge.sandbox.cgroup import Cgroup
+from klear_verl.judge.sandbox.session import Outcome, Rejected, Session
+from klear_verl.judge.sandbox.supervisor import ENVIRONMENT, Zygote, ZygoteDied, ZygoteSetup
 
 _LIMITS = Limits()
 

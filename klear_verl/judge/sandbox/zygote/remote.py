@@ -12,7 +12,7 @@ import operator
 import types
 from typing import Any
 
-from klear_verl.judge.zygote import rich, values, wire
+from klear_verl.judge.sandbox.zygote import rich, values, wire
 
 LINE = 3
 

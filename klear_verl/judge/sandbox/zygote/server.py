@@ -17,16 +17,16 @@ import os
 import sys
 from typing import Any
 
-from klear_verl.judge.zygote import linux, program, warden
-from klear_verl.judge.zygote.channel import Channel
-from klear_verl.judge.zygote.lockdown import (
+from klear_verl.judge.sandbox.zygote import linux, program, solution_process
+from klear_verl.judge.sandbox.zygote.channel import Channel
+from klear_verl.judge.sandbox.zygote.lockdown import (
     Filters,
     Lockdown,
     kernel_lets_filters_ask,
     raise_stack_limit,
     volunteer_for_the_oom_killer,
 )
-from klear_verl.judge.zygote.namespaces import Spaces
+from klear_verl.judge.sandbox.zygote.namespaces import Spaces
 
 MAX_MESSAGE = 1 << 18
 
@@ -90,13 +90,13 @@ def _start_warden(fd: int, spaces: Spaces, lockdown: Lockdown) -> None:
         pid = linux.fork()
         if pid == 0:
             # The zygote's own end of its socket is closed with all else, once the lockdown has used what it needs.
-            warden.main(session, lockdown)
+            solution_process.main(session, lockdown)
     except OSError as error:
         # What lies unread when a socket is closed turns into an error at the other end, and hides the reason.
-        _, unread = session.receive(warden.MAX_MESSAGE)
+        _, unread = session.receive(solution_process.MAX_MESSAGE)
         for descriptor in unread:
             os.close(descriptor)
-        session.send(warden.FAILED + f"no process for a solution: {error}".encode())
+        session.send(solution_process.FAILED + f"no process for a solution: {error}".encode())
     finally:
         # After a failure too, or no later fork would succeed.
         spaces.after_fork()

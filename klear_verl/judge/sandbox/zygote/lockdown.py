@@ -11,7 +11,7 @@ import _signal
 import os
 import resource
 
-from klear_verl.judge.zygote import linux
+from klear_verl.judge.sandbox.zygote import linux
 
 _STACK_BYTES = 64 << 20
 _PROCESSES, _PROCESSES_OF_ALL = 512, 4096

@@ -15,11 +15,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from klear_verl.errors import EnvironmentProblem
-from klear_verl.judge import filters, probe
-from klear_verl.judge.cgroup import Cgroup, NoCgroup
 from klear_verl.judge.config import JudgeConfig
-from klear_verl.judge.supervisor import Zygote, ZygoteSetup, own_uids
-from klear_verl.judge.tiers import PRELOAD
+from klear_verl.judge.sandbox import probe, seccomp
+from klear_verl.judge.sandbox.cgroup import Cgroup, NoCgroup
+from klear_verl.judge.sandbox.supervisor import Zygote, ZygoteSetup, own_uids
+from klear_verl.judge.sandbox.tiers import PRELOAD
 
 _NAMESPACES = (
     "allow user namespaces (sysctl user.max_user_namespaces, kernel.apparmor_restrict_unprivileged_userns=0), or run "
@@ -133,7 +133,7 @@ def zygote_setup() -> ZygoteSetup:
         site=tuple(dict.fromkeys(paths[2:])),
         readable=tuple(dict.fromkeys([*libraries, *system])),
         writable=("/dev/null",),
-        filters=filters.compiled(),
+        filters=seccomp.compiled(),
         uids=own_uids(),
     )
 

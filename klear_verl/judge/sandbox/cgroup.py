@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from klear_verl.judge.processes import kill
+from klear_verl.judge.sandbox.processes import kill
 
 _NUMBERS = itertools.count()
 _CONTROLLERS = {"memory", "pids"}

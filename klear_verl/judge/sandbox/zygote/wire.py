@@ -12,7 +12,7 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
-from klear_verl.judge.zygote import values
+from klear_verl.judge.sandbox.zygote import values
 
 _SIZE = struct.Struct("<I")
 _MAX_FRAME = 64 << 20

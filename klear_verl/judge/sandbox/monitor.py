@@ -16,11 +16,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import NamedTuple
 
-from klear_verl.judge import processes
 from klear_verl.judge.config import Limits
-from klear_verl.judge.questions import Questions
-from klear_verl.judge.supervisor import ZygoteDied
-from klear_verl.judge.zygote import warden
+from klear_verl.judge.sandbox import processes
+from klear_verl.judge.sandbox.fork_requests import Questions
+from klear_verl.judge.sandbox.supervisor import ZygoteDied
+from klear_verl.judge.sandbox.zygote import solution_process
 
 _LONGEST_STARVATION = 10.0
 _GRACE_S = 60.0
@@ -102,9 +102,9 @@ class Watch:
                         killing |= self._answer()
                     else:
                         message = _receive(self._session)
-                        if message[:1] == warden.FAILED:
+                        if message[:1] == solution_process.FAILED:
                             raise ZygoteDied(failure(message))
-                        if message != warden.ORPHANS:
+                        if message != solution_process.ORPHANS:
                             return Heard(message, False, reason)
                         killing = True
                 now = time.monotonic()
@@ -156,7 +156,7 @@ def _over_limit(pids: list[int], limits: Limits, cpu_before_s: float, elapsed_s:
 def _receive(channel: socket.socket) -> bytes:
     """The next message; b"" if the other end is gone."""
     try:
-        return channel.recv(warden.MAX_MESSAGE)
+        return channel.recv(solution_process.MAX_MESSAGE)
     except ConnectionResetError:
         return b""
 

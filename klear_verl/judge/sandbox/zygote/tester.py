@@ -20,8 +20,8 @@ import sys
 import types
 from typing import Any
 
-from klear_verl.judge.zygote import program, test_module
-from klear_verl.judge.zygote.stand_in import MISSING, Solution
+from klear_verl.judge.sandbox.zygote import program, test_module
+from klear_verl.judge.sandbox.zygote.proxy import MISSING, Solution
 
 TEST, REPORT = 4, 5
 PASSED, FAILED, RAISED = b"P", b"F", b"X"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The supervisor's side of a child that runs the tests of a solution in turn (`zygote/runner.py`)."""
+"""The supervisor's side of a child that runs the tests of a solution in turn (`zygote/sequential_child.py`)."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import contextlib
 import os
 import socket
 
-from klear_verl.judge.memory_file import memory_file, write_all
-from klear_verl.judge.supervisor import ZygoteDied
-from klear_verl.judge.zygote import runner
+from klear_verl.judge.sandbox.memory_file import memory_file, write_all
+from klear_verl.judge.sandbox.supervisor import ZygoteDied
+from klear_verl.judge.sandbox.zygote import sequential_child
 
 
 class Turns:
     """Its files, which every test finds empty but for the input, and the line to it."""
 
-    DONE, LAST = runner.DONE, runner.LAST
+    DONE, LAST = sequential_child.DONE, sequential_child.LAST
 
     def __init__(self) -> None:
         self.pid = 0
@@ -36,7 +36,7 @@ class Turns:
         Raises:
             ZygoteDied: no child came up.
         """
-        if hello != runner.HELLO or not pid:
+        if hello != sequential_child.HELLO or not pid:
             raise ZygoteDied("no child came up")
         self.pid = pid
 
@@ -49,7 +49,7 @@ class Turns:
                 write_all(fd, content)
         # It may have ended after its last test; then the warden says how.
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            self.line.send(runner.GO_SCRIPT if arguments is None else runner.GO_CALL)
+            self.line.send(sequential_child.GO_SCRIPT if arguments is None else sequential_child.GO_CALL)
 
     def close(self) -> None:
         """Lets go of the child, which ends, and of its files."""

@@ -18,8 +18,8 @@ import threading
 import types
 from typing import Any
 
-from klear_verl.judge.zygote import remote, values
-from klear_verl.judge.zygote.streams import open_standard_streams
+from klear_verl.judge.sandbox.zygote import remote, values
+from klear_verl.judge.sandbox.zygote.streams import open_standard_streams
 
 VALUE = 3
 """Descriptor of a call test: the arguments as JSON, replaced by the value that came back."""

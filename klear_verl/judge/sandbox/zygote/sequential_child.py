@@ -21,8 +21,8 @@ import sys
 import threading
 import types
 
-from klear_verl.judge.zygote import program
-from klear_verl.judge.zygote.streams import open_standard_streams
+from klear_verl.judge.sandbox.zygote import program
+from klear_verl.judge.sandbox.zygote.streams import open_standard_streams
 
 LINE = 4
 GO_SCRIPT, GO_CALL = b"s", b"c"

@@ -16,14 +16,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 
-from klear_verl.judge import processes
 from klear_verl.judge.config import Limits
-from klear_verl.judge.memory_file import memory_file, read_all, read_tail
-from klear_verl.judge.questions import Questions
-from klear_verl.judge.supervisor import Zygote, ZygoteDied
-from klear_verl.judge.turns import Turns
-from klear_verl.judge.watch import Watch, failure
-from klear_verl.judge.zygote import warden
+from klear_verl.judge.sandbox import processes
+from klear_verl.judge.sandbox.fork_requests import Questions
+from klear_verl.judge.sandbox.memory_file import memory_file, read_all, read_tail
+from klear_verl.judge.sandbox.monitor import Watch, failure
+from klear_verl.judge.sandbox.sequential_host import Turns
+from klear_verl.judge.sandbox.supervisor import Zygote, ZygoteDied
+from klear_verl.judge.sandbox.zygote import solution_process
 
 _VALUE_BYTES = 64 << 20
 _REPORT_BYTES = 4096
@@ -101,13 +101,13 @@ class Session:
         # With the answer comes the kernel's own word for who sent it, as a process number of ours.
         self._session.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         with _files(source) as (file,):
-            self._send(warden.PROGRAM.pack(*numbers) + (entry_point or "").encode(), [file])
+            self._send(solution_process.PROGRAM.pack(*numbers) + (entry_point or "").encode(), [file])
         pid = self._meet()
         before_s = processes.cpu_s(pid)
         message, _, reason = self._watched().wait(limits, before_s, running=lambda: [pid])
         if reason != "exit":
             raise Rejected(f"compiling it takes more than the {reason} limit")
-        if message[:1] == warden.REJECTED:
+        if message[:1] == solution_process.REJECTED:
             raise Rejected(message[1:].decode("utf-8", "replace"))
         if not message:
             raise DiedCompiling("the warden ended while it compiled the program")
@@ -115,7 +115,7 @@ class Session:
 
     def _meet(self) -> int:
         """Waits until the warden is locked down; returns its process number."""
-        ready, ancillary, _, _ = self._session.recvmsg(warden.MAX_MESSAGE, _ANCILLARY)
+        ready, ancillary, _, _ = self._session.recvmsg(solution_process.MAX_MESSAGE, _ANCILLARY)
         self._session.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 0)
         pid = 0
         for _, kind, data in ancillary:
@@ -124,7 +124,7 @@ class Session:
                 self._questions = Questions(number)
             else:
                 pid = number
-        if ready != warden.READY or not pid:
+        if ready != solution_process.READY or not pid:
             raise ZygoteDied(failure(ready))
         try:
             self._pidfd = os.pidfd_open(pid)
@@ -140,13 +140,13 @@ class Session:
     def run_script(self, stdin: bytes, limits: Limits) -> Outcome:
         """Runs the solution as a script, in a child of its own."""
         with _files(stdin, b"", b"") as fds:
-            (ended,), reason = self._run(warden.RUN_SCRIPT, fds, limits)
+            (ended,), reason = self._run(solution_process.RUN_SCRIPT, fds, limits)
             return self._outcome(ended, reason, fds[1], fds[2])
 
     def run_call(self, arguments: bytes, limits: Limits) -> Outcome:
         """Calls the solution's entry point with `arguments`, JSON, in a child of its own."""
         with _files(b"", b"", b"", arguments) as fds:
-            (ended,), reason = self._run(warden.RUN_CALL, fds, limits)
+            (ended,), reason = self._run(solution_process.RUN_CALL, fds, limits)
             return self._outcome(ended, reason, fds[1], fds[2], fds[3])
 
     def run_asserts(self, test: bytes, limits: Limits) -> Outcome:
@@ -156,7 +156,7 @@ class Session:
             # Theirs alone, or neither would see the other hang up.
             with solutions_end, testers_end:
                 fds = [stdin, out, err, solutions_end.fileno(), testers_end.fileno(), code, report]
-                self._send(warden.RUN_ASSERTS, fds)
+                self._send(solution_process.RUN_ASSERTS, fds)
             # The two together may take twice what the solution alone may: the test's time is not the solution's fault.
             (ended, tester), reason = self._ended(limits.model_copy(update={"cpu_s": 2 * limits.cpu_s}))
             outcome = self._outcome(ended, reason, out, err)
@@ -204,7 +204,7 @@ class Session:
     def _start_turns(self, limits: Limits) -> Turns:
         turns = Turns()
         try:
-            self._send(warden.RUN_MANY, turns.fds())
+            self._send(solution_process.RUN_MANY, turns.fds())
             turns.handed_over()
             hello = self._watched().wait(limits, line=turns.line)
             turns.meet(hello.message, next(iter(self._watched().children()), 0))
@@ -275,9 +275,9 @@ _Ended = tuple[int, float, float, int]
 
 
 def _ended(message: bytes) -> list[_Ended]:
-    if not message or len(message) % warden.ENDED_FIELDS.size:
+    if not message or len(message) % solution_process.ENDED_FIELDS.size:
         raise ZygoteDied(failure(message))
-    return [fields[1:] for fields in warden.ENDED_FIELDS.iter_unpack(message)]
+    return [fields[1:] for fields in solution_process.ENDED_FIELDS.iter_unpack(message)]
 
 
 @contextmanager

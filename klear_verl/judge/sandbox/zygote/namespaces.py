@@ -12,7 +12,7 @@ import os
 import stat
 from typing import NoReturn
 
-from klear_verl.judge.zygote import linux
+from klear_verl.judge.sandbox.zygote import linux
 
 _ALWAYS = linux.CLONE_NEWNS | linux.CLONE_NEWNET | linux.CLONE_NEWIPC | linux.CLONE_NEWUTS | linux.CLONE_NEWPID
 # A folder that every machine has and no program needs: the new root is mounted over it, in a namespace of our own.

@@ -24,9 +24,9 @@ import time
 import types
 from typing import NoReturn
 
-from klear_verl.judge.zygote import linux, program, runner, tester
-from klear_verl.judge.zygote.channel import Channel
-from klear_verl.judge.zygote.lockdown import Lockdown
+from klear_verl.judge.sandbox.zygote import linux, program, sequential_child, tester
+from klear_verl.judge.sandbox.zygote.channel import Channel
+from klear_verl.judge.sandbox.zygote.lockdown import Lockdown
 
 READY, COMPILED, REJECTED, ENDED, ORPHANS, FAILED = b"R", b"C", b"E", b"D", b"O", b"I"
 RUN_SCRIPT, RUN_CALL, RUN_ASSERTS, RUN_MANY = b"s", b"c", b"a", b"m"
@@ -134,7 +134,7 @@ class _Child:
             elif run == RUN_CALL:
                 status = program.run_call(self._code, self._solution, self._entry_point)
             elif run == RUN_MANY:
-                status = runner.serve(self._code, self._seed, self._reopens, self._entry_point)
+                status = sequential_child.serve(self._code, self._seed, self._reopens, self._entry_point)
             elif tests:
                 status = tester.main(self._entry_point)
             else:

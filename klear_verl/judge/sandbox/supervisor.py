@@ -18,8 +18,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from klear_verl.errors import EnvironmentProblem
-from klear_verl.judge.cgroup import Cgroup
-from klear_verl.judge.zygote.server import MAX_MESSAGE
+from klear_verl.judge.sandbox.cgroup import Cgroup
+from klear_verl.judge.sandbox.zygote.server import MAX_MESSAGE
 
 ENVIRONMENT = {
     "PYTHONHASHSEED": "0",

@@ -11,7 +11,7 @@ import builtins
 import importlib
 from typing import Any
 
-from klear_verl.judge.zygote import remote, rich, wire
+from klear_verl.judge.sandbox.zygote import remote, rich, wire
 
 LINE = 3
 MISSING = object()
