@@ -14,7 +14,7 @@ COMMANDS = {
     "quickstart": ("klear_verl.quickstart.quickstart_cli", "the whole pipeline in miniature on this machine"),
     "train": ("klear_verl.trainer.train_cli", "RL with verl from a recipe"),
     "sft": ("klear_verl.trainer.sft_cli", "supervised fine-tuning with verl's trainer from a recipe"),
-    "score": ("klear_verl.reward.score_cli", "score responses exactly as training would"),
+    "score": ("klear_verl.scoring.cli", "score responses exactly as training would"),
     "eval": ("klear_verl.evaluation.eval_cli", "benchmark a model: avg@n and pass@k with intervals"),
     "ablate": ("klear_verl.ablation.ablate_cli", "train the variants of a comparison, each with several seeds"),
     "report": ("klear_verl.report.report_cli", "one HTML page of pictures from runs and evaluations"),

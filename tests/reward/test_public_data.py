@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from klear_verl.reward.score_cli import main
+from klear_verl.scoring.cli import main
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT.parent / "shared" / "data"

@@ -13,13 +13,13 @@ import psutil
 import pytest
 
 from klear_verl.errors import DataError
-from klear_verl.reward import score_workers
 from klear_verl.reward.config import reward_config
 from klear_verl.reward.result import ScoreRequest
-from klear_verl.reward.score_cli import main
-from klear_verl.reward.score_file import score_file
-from klear_verl.reward.score_output import ResultFile
 from klear_verl.reward.scorer import Scorer
+from klear_verl.scoring import workers
+from klear_verl.scoring.cli import main
+from klear_verl.scoring.output import ResultFile
+from klear_verl.scoring.score_file import score_file
 
 
 def row(number, answer="4", **changes):
@@ -157,7 +157,7 @@ def test_killed_run_leaves_whole_rows_and_resumes(files):
 
 def test_scoring_processes_end_with_a_killed_run(files):
     files.source.write_text("".join(json.dumps(row(number)) + "\n" for number in range(5000)))
-    options = ["--out", str(files.out), "--jobs", str(score_workers.MAX_THREADS + 1), "--no-progress"]
+    options = ["--out", str(files.out), "--jobs", str(workers.MAX_THREADS + 1), "--no-progress"]
     command = [sys.executable, "-m", "klear_verl.cli", "score", str(files.source), *options]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         while not files.out.exists() or not files.out.read_bytes():
@@ -165,7 +165,7 @@ def test_scoring_processes_end_with_a_killed_run(files):
             time.sleep(0.01)
         started = psutil.Process(process.pid).children(recursive=True)
         process.kill()
-    assert len(started) > score_workers.MAX_THREADS
+    assert len(started) > workers.MAX_THREADS
     assert psutil.wait_procs(started, timeout=20)[1] == []
 
 
@@ -176,7 +176,7 @@ def test_many_jobs_score_in_processes_as_few_do_in_threads(files, monkeypatch):
         row(41, data_source="x"),
     ]
     expected = files(rows)
-    monkeypatch.setattr(score_workers, "MAX_THREADS", 0)
+    monkeypatch.setattr(workers, "MAX_THREADS", 0)
     status, results = files(rows, "--jobs", "2", "--overwrite")
     assert status == expected[0] == 1
     assert [without_usage(item) for item in results] == [without_usage(item) for item in expected[1]]
@@ -188,7 +188,7 @@ def without_usage(item):
 
 def test_killed_scoring_process_is_named_and_the_rest_can_be_resumed(files, monkeypatch, capsys):
     rows = [row(number) for number in range(40)]
-    monkeypatch.setattr(score_workers, "MAX_THREADS", 0)
+    monkeypatch.setattr(workers, "MAX_THREADS", 0)
     append = ResultFile.append
 
     def append_and_kill(*arguments):

@@ -11,14 +11,14 @@ import tracemalloc
 import pytest
 
 from klear_verl.errors import DataError
-from klear_verl.reward import rows as rows_module
-from klear_verl.reward import score_file as score_file_module
-from klear_verl.reward import score_workers as score_workers_module
 from klear_verl.reward.config import reward_config
 from klear_verl.reward.result import ScoreResult
-from klear_verl.reward.score_cli import main
-from klear_verl.reward.score_file import score_file
-from klear_verl.reward.score_output import ResultFile
+from klear_verl.scoring import rows as rows_module
+from klear_verl.scoring import score_file as score_file_module
+from klear_verl.scoring import workers as score_workers_module
+from klear_verl.scoring.cli import main
+from klear_verl.scoring.output import ResultFile
+from klear_verl.scoring.score_file import score_file
 
 
 class StandIn:

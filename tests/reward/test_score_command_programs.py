@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from klear_verl.reward.score_cli import main
+from klear_verl.scoring.cli import main
 
 TESTS = {"inputs": ["1\n", "2\n"], "outputs": ["1\n", "2\n"]}
 PROGRAM = "```python\nprint(input())\n```"

@@ -20,10 +20,10 @@ from typing import Any, NamedTuple, TextIO
 from klear_verl.errors import DataError
 from klear_verl.reward.config import RewardConfig
 from klear_verl.reward.result import ScoreResult
-from klear_verl.reward.rows import BadRow, InputRow, count_rows, read_rows
-from klear_verl.reward.score_output import ResultFile, check_same_config
-from klear_verl.reward.score_progress import ProgressBar, ScoreSummary
-from klear_verl.reward.score_workers import ScoreWorkers
+from klear_verl.scoring.output import ResultFile, check_same_config
+from klear_verl.scoring.progress import ProgressBar, ScoreSummary
+from klear_verl.scoring.rows import BadRow, InputRow, count_rows, read_rows
+from klear_verl.scoring.workers import ScoreWorkers
 
 _AHEAD_ROWS_PER_JOB = 64
 """Rows that may be scored before the one that is next in the file: one slow row must not leave the others idle."""

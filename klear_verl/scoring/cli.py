@@ -17,7 +17,7 @@ from typing import Any
 
 from klear_verl.errors import ConfigError, KlearError
 from klear_verl.reward.config import RewardConfig, reward_config
-from klear_verl.reward.score_file import score_file
+from klear_verl.scoring.score_file import score_file
 
 _OPTIONS = ("--out", "--jobs", "--strict", "--raw-code", "--overwrite", "--no-progress", "--reward.")
 _PREFIX = "--reward."
