@@ -33,8 +33,8 @@ from klear_verl.cpu import environment
 from klear_verl.judge.config import JudgeConfig
 from klear_verl.judge.judge import Judge
 from klear_verl.judge.problem import Problem, StdioTest
-from klear_verl.reward.ray_judge.client import RayJudge
-from klear_verl.reward.ray_judge.config import JudgePoolConfig
+from klear_verl.reward.judge_pool.client import RayJudge
+from klear_verl.reward.judge_pool.config import JudgePoolConfig
 
 TARGET_RATIO = 1.05
 PROGRAM = "import sys\nn = int(sys.stdin.readline())\nprint(n * (n + 1) // 2)\n"

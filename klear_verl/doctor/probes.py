@@ -94,7 +94,7 @@ def check_judge() -> list[Finding]:
 
 def check_math() -> Finding:
     """A grader process starts and grades 1/2 against 0.5."""
-    from klear_verl.reward.math_pool import MathPool
+    from klear_verl.reward.math.pool import MathPool
 
     started = time.monotonic()
     pool = MathPool()

@@ -21,7 +21,7 @@ from klear_verl.reward.shaping import shape_pass_rate
 from klear_verl.reward.think import parse_think, text_after_think
 
 if TYPE_CHECKING:
-    from klear_verl.reward.ray_judge.client import RayJudge
+    from klear_verl.reward.judge_pool.client import RayJudge
 
 
 class CodeScorer:
@@ -124,7 +124,7 @@ def start_judge(config: RewardConfig, in_cluster: bool) -> Judge | RayJudge:
     """
     if config.judge_pool.mode == "local" or (config.judge_pool.mode == "auto" and not in_cluster):
         return Judge(config.judge)
-    from klear_verl.reward.ray_judge.client import RayJudge  # only here: scoring without a cluster needs no Ray
+    from klear_verl.reward.judge_pool.client import RayJudge  # only here: scoring without a cluster needs no Ray
 
     return RayJudge(config.judge, config.judge_pool)
 

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from klear_verl.errors import DataError
 from klear_verl.judge.config import JudgeConfig
-from klear_verl.reward.ray_judge.config import JudgePoolConfig
+from klear_verl.reward.judge_pool.config import JudgePoolConfig
 from klear_verl.reward.shaping import CodeShape, shape_pass_rate
 from klear_verl.utils.config import StrictModel, parse_config
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from klear_verl.errors import EnvironmentProblem
 from klear_verl.reward.config import RewardConfig
-from klear_verl.reward.math_scorer import MathScorer, reference_answer
+from klear_verl.reward.math.scorer import MathScorer, reference_answer
 from klear_verl.reward.result import ScoreRequest, ScoreResult
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from klear_verl.errors import EnvironmentProblem
-from klear_verl.reward.math_pool import MathPool
+from klear_verl.reward.math.pool import MathPool
 
 PATHOLOGICAL = "\\boxed{9^{9^{9^{9}}}}"
 
@@ -130,7 +130,7 @@ def test_closed_pool_says_so():
 
 def test_worker_ends_when_its_parent_is_gone():
     code = """
-from klear_verl.reward.math_pool import MathPool
+from klear_verl.reward.math.pool import MathPool
 pool = MathPool()
 pool.grade("4", "4")
 print(pool._idle.get()._process.pid)
@@ -144,7 +144,7 @@ print(pool._idle.get()._process.pid)
 
 def test_worker_and_scorer_import_neither_torch_nor_ray_nor_verl():
     code = (
-        "import sys, klear_verl.reward.math_worker, klear_verl.reward.scorer, klear_verl.reward.code_scorer\n"
+        "import sys, klear_verl.reward.math.worker, klear_verl.reward.scorer, klear_verl.reward.code_scorer\n"
         "print([name for name in ('torch', 'ray', 'verl', 'transformers') if name in sys.modules])"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

@@ -10,10 +10,10 @@ from klear_verl.errors import DataError
 from klear_verl.judge.config import JudgeConfig
 from klear_verl.judge.problem import Problem, StdioTest
 from klear_verl.judge.verdict import Judgement, Verdict
-from klear_verl.reward.ray_judge.actor import JudgeActor
-from klear_verl.reward.ray_judge.messages import Parcel, Run
-from klear_verl.reward.ray_judge.placement import Placement
-from klear_verl.reward.ray_judge.problems import ProblemPacker
+from klear_verl.reward.judge_pool.actor import JudgeActor
+from klear_verl.reward.judge_pool.messages import Parcel, Run
+from klear_verl.reward.judge_pool.placement import Placement
+from klear_verl.reward.judge_pool.problem_cache import ProblemPacker
 
 PACKED = ProblemPacker(JudgeConfig(), 1).pack(Problem(id="p", tests=(StdioTest(input="", output=""),)))
 RIGHT = Judgement((Verdict.AC,), 1.0, True, ("seccomp",))
@@ -35,7 +35,7 @@ class ScriptedJudge:
 
 @pytest.fixture
 def actor(monkeypatch):
-    monkeypatch.setattr("klear_verl.reward.ray_judge.actor.Judge", lambda config: ScriptedJudge())
+    monkeypatch.setattr("klear_verl.reward.judge_pool.actor.Judge", lambda config: ScriptedJudge())
     return JudgeActor(JudgeConfig(), Placement("node", "host", 0, 1, 1), 1.0)
 
 
@@ -72,7 +72,7 @@ def test_any_other_error_is_told_and_ends_nobody_elses_run(actor, caplog):
 
 @pytest.mark.parametrize(("planned", "on_the_node", "slots"), [(1, 1, 1), (4, 16, 2), (16, 16, 8), (1, 1000, 1)])
 def test_slots_are_no_more_than_its_share_of_the_cores_and_never_none(monkeypatch, planned, on_the_node, slots):
-    monkeypatch.setattr("klear_verl.reward.ray_judge.actor.Judge", lambda config: ScriptedJudge())
+    monkeypatch.setattr("klear_verl.reward.judge_pool.actor.Judge", lambda config: ScriptedJudge())
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
     actor = JudgeActor(JudgeConfig(), Placement("node", "host", 0, planned, on_the_node), 1.0)
     assert asyncio.run(actor.hello()).slots == slots

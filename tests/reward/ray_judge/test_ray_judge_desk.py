@@ -4,8 +4,8 @@
 import asyncio
 import time
 
-from klear_verl.reward.ray_judge.desk import Desk
-from klear_verl.reward.ray_judge.messages import Answer, Parcel
+from klear_verl.reward.judge_pool.mailbox import Desk
+from klear_verl.reward.judge_pool.messages import Answer, Parcel
 
 FOREVER_S = 60.0
 

@@ -19,9 +19,9 @@ from klear_verl.judge.config import JudgeConfig  # noqa: E402
 from klear_verl.judge.judge import Judge  # noqa: E402
 from klear_verl.judge.problem import CallTest, Problem, StdioTest  # noqa: E402
 from klear_verl.judge.verdict import Verdict  # noqa: E402
-from klear_verl.reward.ray_judge.client import RayJudge  # noqa: E402
-from klear_verl.reward.ray_judge.config import JudgePoolConfig  # noqa: E402
-from klear_verl.reward.ray_judge.messages import Answer, Parcel  # noqa: E402
+from klear_verl.reward.judge_pool.client import RayJudge  # noqa: E402
+from klear_verl.reward.judge_pool.config import JudgePoolConfig  # noqa: E402
+from klear_verl.reward.judge_pool.messages import Answer, Parcel  # noqa: E402
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 

@@ -6,7 +6,7 @@ import pytest
 from klear_verl.judge.config import JudgeConfig
 from klear_verl.judge.problem import Problem, StdioTest
 from klear_verl.judge.subset import draw_subset
-from klear_verl.reward.ray_judge.problems import Lru, ProblemPacker, ProblemShelf
+from klear_verl.reward.judge_pool.problem_cache import Lru, ProblemPacker, ProblemShelf
 
 
 def problem(tests=20, size=1, name="p"):

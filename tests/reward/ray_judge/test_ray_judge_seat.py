@@ -10,13 +10,13 @@ import pytest
 from ray.exceptions import ActorDiedError
 
 from klear_verl.judge.verdict import Judgement, Verdict
-from klear_verl.reward.ray_judge.config import JudgePoolConfig
-from klear_verl.reward.ray_judge.dispatch import choose
-from klear_verl.reward.ray_judge.messages import Answer, Answers, Hello
-from klear_verl.reward.ray_judge.placement import Placement
-from klear_verl.reward.ray_judge.problems import PackedProblem
-from klear_verl.reward.ray_judge.request import Request
-from klear_verl.reward.ray_judge.seat import Seat
+from klear_verl.reward.judge_pool.config import JudgePoolConfig
+from klear_verl.reward.judge_pool.dispatch import choose
+from klear_verl.reward.judge_pool.messages import Answer, Answers, Hello
+from klear_verl.reward.judge_pool.placement import Placement
+from klear_verl.reward.judge_pool.problem_cache import PackedProblem
+from klear_verl.reward.judge_pool.request import Request
+from klear_verl.reward.judge_pool.worker import Seat
 
 RIGHT = Judgement((Verdict.AC,), 1.0, True, ())
 PACKED = PackedProblem("key", b"tests", 1)

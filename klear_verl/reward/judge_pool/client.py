@@ -27,13 +27,13 @@ from klear_verl.errors import EnvironmentProblem, KlearError
 from klear_verl.judge.config import JudgeConfig
 from klear_verl.judge.problem import Problem
 from klear_verl.judge.verdict import Judgement, Usage, Verdict
-from klear_verl.reward.ray_judge.config import JudgePoolConfig
-from klear_verl.reward.ray_judge.dispatch import choose
-from klear_verl.reward.ray_judge.messages import Answer
-from klear_verl.reward.ray_judge.problems import ProblemPacker
-from klear_verl.reward.ray_judge.request import Request
-from klear_verl.reward.ray_judge.roster import Roster
-from klear_verl.reward.ray_judge.seat import Seat
+from klear_verl.reward.judge_pool.config import JudgePoolConfig
+from klear_verl.reward.judge_pool.dispatch import choose
+from klear_verl.reward.judge_pool.messages import Answer
+from klear_verl.reward.judge_pool.pool import Roster
+from klear_verl.reward.judge_pool.problem_cache import ProblemPacker
+from klear_verl.reward.judge_pool.request import Request
+from klear_verl.reward.judge_pool.worker import Seat
 
 
 @dataclass

@@ -14,11 +14,11 @@ from typing import Any
 import ray
 from ray.exceptions import RayError
 
-from klear_verl.reward.ray_judge.config import JudgePoolConfig
-from klear_verl.reward.ray_judge.messages import Answer, Answers, Hello, Parcel, Run
-from klear_verl.reward.ray_judge.placement import Placement
-from klear_verl.reward.ray_judge.problems import Lru, PackedProblem
-from klear_verl.reward.ray_judge.request import Request
+from klear_verl.reward.judge_pool.config import JudgePoolConfig
+from klear_verl.reward.judge_pool.messages import Answer, Answers, Hello, Parcel, Run
+from klear_verl.reward.judge_pool.placement import Placement
+from klear_verl.reward.judge_pool.problem_cache import Lru, PackedProblem
+from klear_verl.reward.judge_pool.request import Request
 
 _KEYS_REMEMBERED = 4096
 _GATHER_S = 0.005

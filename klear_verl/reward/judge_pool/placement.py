@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from klear_verl.reward.ray_judge.config import JudgePoolConfig
+from klear_verl.reward.judge_pool.config import JudgePoolConfig
 
 _ACCELERATORS = ("GPU", "NPU", "TPU")
 

@@ -16,10 +16,10 @@ from klear_verl.errors import KlearError
 from klear_verl.judge.config import JudgeConfig
 from klear_verl.judge.judge import Judge
 from klear_verl.judge.problem import Problem
-from klear_verl.reward.ray_judge.desk import Desk
-from klear_verl.reward.ray_judge.messages import Answer, Answers, Hello, Parcel, Run
-from klear_verl.reward.ray_judge.placement import Placement
-from klear_verl.reward.ray_judge.problems import ProblemShelf
+from klear_verl.reward.judge_pool.mailbox import Desk
+from klear_verl.reward.judge_pool.messages import Answer, Answers, Hello, Parcel, Run
+from klear_verl.reward.judge_pool.placement import Placement
+from klear_verl.reward.judge_pool.problem_cache import ProblemShelf
 
 logger = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 
-from klear_verl.reward.ray_judge.messages import Answer, Parcel
+from klear_verl.reward.judge_pool.messages import Answer, Parcel
 
 
 class Desk:

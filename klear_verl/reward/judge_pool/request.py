@@ -9,7 +9,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 from klear_verl.judge.verdict import Judgement
-from klear_verl.reward.ray_judge.problems import PackedProblem
+from klear_verl.reward.judge_pool.problem_cache import PackedProblem
 
 
 @dataclass(eq=False)

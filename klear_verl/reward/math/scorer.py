@@ -8,7 +8,7 @@ from typing import Any
 
 from klear_verl.errors import DataError
 from klear_verl.reward.config import RewardConfig
-from klear_verl.reward.math_pool import MathGrade, MathPool
+from klear_verl.reward.math.pool import MathGrade, MathPool
 from klear_verl.reward.result import ScoreRequest, ScoreResult
 from klear_verl.reward.think import parse_think, text_after_think
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import random
 from collections.abc import Collection, Sequence
 
-from klear_verl.reward.ray_judge.seat import Seat
+from klear_verl.reward.judge_pool.worker import Seat
 
 
 def choose(seats: Sequence[Seat], avoid: Collection[str] = ()) -> Seat | None:

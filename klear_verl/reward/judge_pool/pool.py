@@ -23,12 +23,12 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from klear_verl.errors import EnvironmentProblem, KlearError
 from klear_verl.judge.config import JudgeConfig
-from klear_verl.reward.ray_judge.actor import JudgeActor
-from klear_verl.reward.ray_judge.config import JudgePoolConfig
-from klear_verl.reward.ray_judge.messages import Answer, Hello
-from klear_verl.reward.ray_judge.placement import Placement, plan
-from klear_verl.reward.ray_judge.request import Request
-from klear_verl.reward.ray_judge.seat import Seat
+from klear_verl.reward.judge_pool.actor import JudgeActor
+from klear_verl.reward.judge_pool.config import JudgePoolConfig
+from klear_verl.reward.judge_pool.messages import Answer, Hello
+from klear_verl.reward.judge_pool.placement import Placement, plan
+from klear_verl.reward.judge_pool.request import Request
+from klear_verl.reward.judge_pool.worker import Seat
 
 logger = logging.getLogger(__name__)
 

@@ -101,7 +101,7 @@ class _Worker:
         path = os.pathsep.join(filter(None, [_PACKAGE_ROOT, os.environ.get("PYTHONPATH", "")]))
         # -P keeps the current directory off the path: a sympy.py lying there must not be imported.
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "klear_verl.reward.math_worker", str(memory_mib)],
+            [sys.executable, "-P", "-m", "klear_verl.reward.math.worker", str(memory_mib)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": path},
