@@ -25,8 +25,8 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from klear_verl.data.identity import save_identity
 from klear_verl.errors import EnvironmentProblem
-from klear_verl.trainer.data_identity import save_identity
 
 INCOMPLETE = ".incomplete"
 TRACKER = "latest_checkpointed_iteration.txt"

@@ -29,11 +29,11 @@ from verl.utils.seqlen_balancing import calculate_workload, get_seqlen_balanced_
 
 from klear_verl.algorithm import GPPOLossConfig
 from klear_verl.algorithm.config import ClipRange
+from klear_verl.data.identity import check_identity, data_identity
 from klear_verl.errors import KlearError
 from klear_verl.reward.extra_info import JUDGE_KEYS
 from klear_verl.trainer import checkpoints, objective
 from klear_verl.trainer.config import POSITIVE_LM, KlearConfig
-from klear_verl.trainer.data_identity import check_identity, data_identity
 from klear_verl.trainer.estimators import least_live, level_groups_have_no_advantage
 from klear_verl.trainer.non_finite import NonFiniteGradient, stop_on_non_finite
 from klear_verl.trainer.refused import check_klear_sync

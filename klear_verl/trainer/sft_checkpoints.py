@@ -12,8 +12,8 @@ import torch
 from verl.trainer.sft_trainer import SFTTrainer
 from verl.utils.checkpoint import CheckpointHandler
 
+from klear_verl.data.identity import DataIdentity, check_identity, data_identity, save_identity
 from klear_verl.trainer import checkpoints
-from klear_verl.trainer.data_identity import DataIdentity, check_identity, data_identity, save_identity
 
 
 class CompleteCheckpoints(CheckpointHandler):

@@ -10,8 +10,8 @@ from verl.utils import hf_tokenizer
 from verl.utils.dataset.multiturn_sft_dataset import MultiTurnSFTDataset
 from verl.utils.dataset.rl_dataset import RLHFDataset
 
+from klear_verl.data.identity import check_identity, data_identity, save_identity
 from klear_verl.errors import DataError
-from klear_verl.trainer.data_identity import check_identity, data_identity, save_identity
 
 
 @pytest.fixture(scope="module")
