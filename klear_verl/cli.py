@@ -12,8 +12,8 @@ from klear_verl.errors import KlearError
 
 COMMANDS = {
     "quickstart": ("klear_verl.quickstart.quickstart_cli", "the whole pipeline in miniature on this machine"),
-    "train": ("klear_verl.trainer.train_cli", "RL with verl from a recipe"),
-    "sft": ("klear_verl.trainer.sft_cli", "supervised fine-tuning with verl's trainer from a recipe"),
+    "train": ("klear_verl.launch.train_cli", "RL with verl from a recipe"),
+    "sft": ("klear_verl.launch.sft_cli", "supervised fine-tuning with verl's trainer from a recipe"),
     "score": ("klear_verl.scoring.cli", "score responses exactly as training would"),
     "eval": ("klear_verl.evaluation.eval_cli", "benchmark a model: avg@n and pass@k with intervals"),
     "ablate": ("klear_verl.ablation.ablate_cli", "train the variants of a comparison, each with several seeds"),

@@ -20,8 +20,8 @@ TRACKER = "checkpoints/latest_checkpointed_iteration.txt"
 
 VICTIMS = {
     "klear train": "klear train",
-    "keeper": "klear_verl.trainer.keeper",
-    "driver": "-m klear_verl.trainer.rl_driver",
+    "keeper": "klear_verl.launch.reaper",
+    "driver": "-m klear_verl.launch.rl_driver",
     "TaskRunner": "ray::TaskRunner",
     "WorkerDict": "ray::WorkerDict",
     "vLLMHttpServer": "ray::vLLMHttpServer",

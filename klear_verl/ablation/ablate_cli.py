@@ -19,8 +19,8 @@ from klear_verl.ablation.runner import Runner
 from klear_verl.ablation.spec import AblationSpec, find_spec, load_spec, spec_names
 from klear_verl.cpu import environment
 from klear_verl.errors import KlearError
-from klear_verl.trainer.run_dir import RunDir
-from klear_verl.trainer.supervise import python_module
+from klear_verl.launch.run_dir import RunDir
+from klear_verl.launch.supervise import python_module
 from klear_verl.utils.progress import ProgressLine
 
 

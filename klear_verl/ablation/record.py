@@ -21,7 +21,7 @@ from typing import Any, Literal
 from klear_verl.ablation.plan import PlannedRun
 from klear_verl.ablation.spec import AblationSpec
 from klear_verl.errors import ConfigError, DataError
-from klear_verl.trainer.run_dir import write_atomically
+from klear_verl.launch.run_dir import write_atomically
 
 RunStatus = Literal["waiting", "running", "finished", "failed", "interrupted"]
 

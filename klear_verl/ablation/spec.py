@@ -13,7 +13,7 @@ from pydantic import Field, field_validator
 from yaml import YAMLError
 
 from klear_verl.errors import ConfigError
-from klear_verl.trainer.recipes import recipes_root
+from klear_verl.launch.recipes import recipes_root
 from klear_verl.utils.config import StrictModel, parse_config
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]

@@ -56,9 +56,9 @@ def machine_findings() -> list[Finding]:
 
 def recipe_findings(recipe: str, overrides: list[str]) -> list[Finding]:
     """Composes a recipe, runs the preflight of its kind on it, and estimates what it takes."""
-    from klear_verl.trainer.estimate import estimate_lines
-    from klear_verl.trainer.preflight import rl_problems, sft_problems
-    from klear_verl.trainer.recipes import compose
+    from klear_verl.launch.estimate import estimate_lines
+    from klear_verl.launch.preflight import rl_problems, sft_problems
+    from klear_verl.launch.recipes import compose
 
     name = f"recipe {recipe}"
     try:
@@ -81,7 +81,7 @@ def recipe_findings(recipe: str, overrides: list[str]) -> list[Finding]:
 
 def recipe_kind(recipe: str) -> str:
     """ "sft" or "rl", from the base that the recipe's defaults list names."""
-    from klear_verl.trainer.recipes import find_recipe
+    from klear_verl.launch.recipes import find_recipe
 
     content = yaml.safe_load(find_recipe(recipe).read_text(encoding="utf-8")) or {}
     bases = [base.strip("/") for base in content.get("defaults", []) if isinstance(base, str)]

@@ -12,8 +12,8 @@ from pathlib import Path
 from klear_verl.cpu import environment
 from klear_verl.doctor.finding import Finding, from_error
 from klear_verl.errors import KlearError
-from klear_verl.trainer.preflight import ray_cluster
-from klear_verl.trainer.preflight.machine import GIB, MIB, available_memory_bytes, rl_memory_bytes, stale_segments
+from klear_verl.launch.preflight import ray_cluster
+from klear_verl.launch.preflight.machine import GIB, MIB, available_memory_bytes, rl_memory_bytes, stale_segments
 
 SHM_BYTES = 256 * MIB
 """One rank's default bucket on the CPU platform (64 MiB), Ray's smallest object store, and as much again."""

@@ -21,8 +21,8 @@ from klear_verl.cpu import environment
 from klear_verl.errors import ConfigError, DataError, EnvironmentProblem, KlearError
 from klear_verl.evaluation.config import EvalConfig
 from klear_verl.evaluation.progress import say
+from klear_verl.launch.recipes import find_recipe
 from klear_verl.reward.config import RewardConfig
-from klear_verl.trainer.recipes import find_recipe
 from klear_verl.utils.config import parse_config
 
 

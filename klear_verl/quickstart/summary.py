@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from klear_verl.errors import DataError
+from klear_verl.launch.run_dir import RunDir, versions, write_atomically
 from klear_verl.quickstart.stages import RUN_STAGES
-from klear_verl.trainer.run_dir import RunDir, versions, write_atomically
 
 REWARD, LOSS = "klear/reward", "train/loss"
 CHECKPOINTS = ("before_sft", "after_sft", "after_math_rl", "after_code_rl")

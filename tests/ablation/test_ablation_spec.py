@@ -6,7 +6,7 @@ from ablation_samples import SPEC, write_spec
 
 from klear_verl.ablation.spec import find_spec, load_spec, override_key, spec_names
 from klear_verl.errors import ConfigError
-from klear_verl.trainer.recipes import recipe_names
+from klear_verl.launch.recipes import recipe_names
 
 
 def message(tmp_path, text):

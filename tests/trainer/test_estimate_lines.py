@@ -12,8 +12,8 @@ from full_size_models import QWEN3_1_7B, QWEN3_8B
 from omegaconf import DictConfig, OmegaConf
 from preflight_samples import write_model
 
-from klear_verl.trainer.estimate import describe, estimate_lines
-from klear_verl.trainer.recipes import compose
+from klear_verl.launch.estimate import describe, estimate_lines
+from klear_verl.launch.recipes import compose
 
 GIB = 1 << 30
 
@@ -131,14 +131,14 @@ def test_a_model_that_is_still_to_be_downloaded_is_said_to_be_so(
 def test_a_run_tells_its_estimate_before_it_starts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from klear_verl.trainer import launch
+    from klear_verl.launch import launcher
 
     told: list[str] = []
-    monkeypatch.setattr(launch, "check_rl_config", lambda config: None)
-    monkeypatch.setattr(launch, "supervise", lambda *_: told.append(capsys.readouterr().err))
+    monkeypatch.setattr(launcher, "check_rl_config", lambda config: None)
+    monkeypatch.setattr(launcher, "supervise", lambda *_: told.append(capsys.readouterr().err))
     folder = write_model(tmp_path / "model", **QWEN3_8B)
     overrides = [f"actor_rollout_ref.model.path={folder}", f"klear.run_dir={tmp_path / 'run'}"]
-    assert launch.launch("rl", ["math_rl", *overrides], "") == 0
+    assert launcher.launch("rl", ["math_rl", *overrides], "") == 0
     assert "klear: estimate, from formulas:\n  step: 256 prompts x 8 responses" in told[0]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from full_size_models import QWEN3_1_7B, QWEN3_8B
 
-from klear_verl.trainer.estimate.model_shape import DENSE, ModelShape, model_shape
+from klear_verl.launch.estimate.model_shape import DENSE, ModelShape, model_shape
 
 TINY = {
     "vocab_size": 300,

@@ -12,11 +12,11 @@ import pytest
 from full_size_models import QWEN3_1_7B, QWEN3_8B
 from omegaconf import DictConfig, OmegaConf
 
+from klear_verl.launch.preflight import batches, groups, parallel
+from klear_verl.launch.preflight.model import ModelFacts
+from klear_verl.launch.recipes import compose, recipe_names, recipes_root
 from klear_verl.trainer import refused
 from klear_verl.trainer.config import KlearConfig
-from klear_verl.trainer.preflight import batches, groups, parallel
-from klear_verl.trainer.preflight.model import ModelFacts
-from klear_verl.trainer.recipes import compose, recipe_names, recipes_root
 
 TASKS = ("math", "code")
 SIZES = ("", "_8gpu", "_1gpu")

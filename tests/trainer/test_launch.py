@@ -9,10 +9,10 @@ import pytest
 from omegaconf import OmegaConf
 from preflight_samples import write_model
 
-from klear_verl.trainer import launch as launch_module
-from klear_verl.trainer.launch import launch
-from klear_verl.trainer.run_dir import RunDir, RunRecord
-from klear_verl.trainer.supervise import RunFailed
+from klear_verl.launch import launcher as launch_module
+from klear_verl.launch.launcher import launch
+from klear_verl.launch.run_dir import RunDir, RunRecord
+from klear_verl.launch.supervise import RunFailed
 
 
 @pytest.fixture(autouse=True)
@@ -153,14 +153,14 @@ def test_another_configuration_in_the_same_folder_is_refused(tmp_path, capsys, n
 
 def test_an_rl_run_is_driven_by_one_process_given_the_folder(tmp_path, nothing_starts, unchecked):
     launch("rl", ["quickstart/math_rl", "klear.run_dir=r"], "")
-    assert nothing_starts == [[sys.executable, "-m", "klear_verl.trainer.rl_driver", str(tmp_path / "r")]]
+    assert nothing_starts == [[sys.executable, "-m", "klear_verl.launch.rl_driver", str(tmp_path / "r")]]
 
 
 def test_an_sft_run_has_one_process_per_device(tmp_path, nothing_starts, unchecked):
     launch("sft", ["quickstart/sft", "klear.run_dir=r", "trainer.n_gpus_per_node=2"], "")
     (command,) = nothing_starts
     assert command[:5] == [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    assert command[-2:] == ["klear_verl.trainer.sft_worker", str(tmp_path / "r")]
+    assert command[-2:] == ["klear_verl.launch.sft_worker", str(tmp_path / "r")]
 
 
 def test_an_sft_run_on_several_nodes_leaves_the_rendezvous_to_the_cluster(nothing_starts, unchecked):

@@ -9,7 +9,7 @@ import pytest
 from omegaconf import DictConfig, OmegaConf
 
 from klear_verl.errors import ConfigError
-from klear_verl.trainer.preflight.batches import (
+from klear_verl.launch.preflight.batches import (
     check_context,
     check_dataset_covers_a_batch,
     check_epochs_cover_the_steps,
@@ -17,7 +17,7 @@ from klear_verl.trainer.preflight.batches import (
     check_rollout_scheduler,
     check_sft_batches,
 )
-from klear_verl.trainer.preflight.model import ModelFacts
+from klear_verl.launch.preflight.model import ModelFacts
 
 
 def rl(**overrides: Any) -> DictConfig:

@@ -9,8 +9,8 @@ import pytest
 from omegaconf import DictConfig, OmegaConf
 
 from klear_verl.errors import ConfigError
+from klear_verl.launch.preflight.groups import check_groups, unused
 from klear_verl.trainer.config import KlearConfig
-from klear_verl.trainer.preflight.groups import check_groups, unused
 from klear_verl.trainer.refused import check_refused
 
 

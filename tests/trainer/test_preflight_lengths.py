@@ -10,7 +10,7 @@ import pytest
 from preflight_samples import write_model
 
 from klear_verl.errors import DataError
-from klear_verl.trainer.preflight.lengths import LengthCheck, Tokenizer, load_tokenizer
+from klear_verl.launch.preflight.lengths import LengthCheck, Tokenizer, load_tokenizer
 
 # "user: " and the newline of the chat template.
 OVERHEAD = 7

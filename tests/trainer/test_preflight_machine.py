@@ -12,9 +12,9 @@ import psutil
 import pytest
 
 from klear_verl.errors import ConfigError, EnvironmentProblem
-from klear_verl.trainer.preflight import machine
-from klear_verl.trainer.preflight.machine import GIB, MIB
-from klear_verl.trainer.preflight.model import ModelFacts
+from klear_verl.launch.preflight import machine
+from klear_verl.launch.preflight.machine import GIB, MIB
+from klear_verl.launch.preflight.model import ModelFacts
 
 KEEP = "trainer.max_actor_ckpt_to_keep"
 

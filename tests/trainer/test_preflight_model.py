@@ -10,8 +10,8 @@ import pytest
 from preflight_samples import write_model
 
 from klear_verl.errors import ConfigError
-from klear_verl.trainer.preflight.lengths import load_tokenizer
-from klear_verl.trainer.preflight.model import check_model
+from klear_verl.launch.preflight.lengths import load_tokenizer
+from klear_verl.launch.preflight.model import check_model
 
 KEY = "actor_rollout_ref.model.path"
 

@@ -9,7 +9,7 @@ import pytest
 from omegaconf import DictConfig, OmegaConf
 
 from klear_verl.errors import ConfigError, EnvironmentProblem
-from klear_verl.trainer.preflight.nodes import check_cluster_for_nodes, check_shared_paths
+from klear_verl.launch.preflight.nodes import check_cluster_for_nodes, check_shared_paths
 
 
 def cfg(nodes: int, model: str, train: str, val: list[str]) -> DictConfig:

@@ -7,8 +7,8 @@ import pytest
 from omegaconf import DictConfig, OmegaConf
 
 from klear_verl.errors import ConfigError
-from klear_verl.trainer.preflight.model import ModelFacts
-from klear_verl.trainer.preflight.parallel import check_attention, check_rl_heads, check_sft_heads
+from klear_verl.launch.preflight.model import ModelFacts
+from klear_verl.launch.preflight.parallel import check_attention, check_rl_heads, check_sft_heads
 
 QWEN3_8B = ModelFacts("qwen3-8b", {"num_attention_heads": 32, "num_key_value_heads": 8}, 0)
 QWEN2_1_5B = ModelFacts("qwen2-1.5b", {"num_attention_heads": 12, "num_key_value_heads": 2}, 0)

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from klear_verl.errors import ConfigError, EnvironmentProblem
-from klear_verl.trainer.preflight import ray_cluster
-from klear_verl.trainer.preflight.ray_cluster import (
+from klear_verl.launch.preflight import ray_cluster
+from klear_verl.launch.preflight.ray_cluster import (
     check_auth_mode,
     check_port_free,
     check_ray,

@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from preflight_samples import CODE_ROW, MATH_ROW, SFT_ROW, write_jsonl, write_model, write_parquet
 
 from klear_verl.errors import ConfigError, KlearError
-from klear_verl.trainer.preflight import (
+from klear_verl.launch.preflight import (
     batches,
     check_rl_config,
     check_sft_config,
@@ -22,7 +22,7 @@ from klear_verl.trainer.preflight import (
     run,
     sft_problems,
 )
-from klear_verl.trainer.recipes import compose
+from klear_verl.launch.recipes import compose
 
 
 @pytest.fixture(autouse=True)

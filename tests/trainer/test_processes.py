@@ -10,7 +10,7 @@ from multiprocessing import shared_memory
 import psutil
 import pytest
 
-from klear_verl.trainer import processes
+from klear_verl.launch import processes
 
 STUBBORN = """
 import signal, sys, time
@@ -35,7 +35,7 @@ def run_in_own_process(tmp_path, starts, patience_s=0.6):
     """Starts each (program, daemonised) below one supervisor, ends all, and reports; a file each says `ready`."""
     script = """
 import json, subprocess, sys, time, pathlib, psutil
-from klear_verl.trainer import processes
+from klear_verl.launch import processes
 starts, patience_s, folder, daemon = json.loads(sys.argv[1])
 processes.adopt_orphans()
 for number, (program, daemonised) in enumerate(starts):
@@ -102,7 +102,7 @@ def test_a_process_that_vanishes_between_listing_and_asking_counts_as_ended():
 FATEFUL = """
 import os, subprocess, sys, time
 from functools import partial
-from klear_verl.trainer.processes import die_with_parent
+from klear_verl.launch.processes import die_with_parent
 child = subprocess.Popen(["sleep", "300"], preexec_fn=partial(die_with_parent, int(sys.argv[1]) or os.getpid()))
 print(child.pid, flush=True)
 {then}

@@ -8,8 +8,8 @@ import pytest
 from ray.exceptions import ActorDiedError, RayTaskError
 
 from klear_verl.errors import DataError
-from klear_verl.trainer.rl_driver import starting_ray_again, write_down
-from klear_verl.trainer.run_dir import RunDir
+from klear_verl.launch.rl_driver import starting_ray_again, write_down
+from klear_verl.launch.run_dir import RunDir
 
 
 def as_ray_raises(error, hops=1):

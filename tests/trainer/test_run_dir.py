@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from klear_verl.errors import ConfigError, DataError
-from klear_verl.trainer.run_dir import RunDir, RunRecord, versions, write_atomically
+from klear_verl.launch.run_dir import RunDir, RunRecord, versions, write_atomically
 
 
 def config(**changes):
@@ -104,7 +104,7 @@ def test_a_damaged_record_is_named_with_a_remedy(tmp_path):
 
 def test_wall_time_adds_up_over_attempts(tmp_path, monkeypatch):
     now = 100.0
-    monkeypatch.setattr("klear_verl.trainer.run_dir.time.monotonic", lambda: now)
+    monkeypatch.setattr("klear_verl.launch.run_dir.time.monotonic", lambda: now)
     for seconds, total in ((7.0, 7.0), (5.5, 12.5), (1.0, 13.5)):
         run = RunDir(tmp_path)
         run.start(record(), config())
@@ -182,7 +182,7 @@ def test_a_run_that_left_no_checkpoint_may_be_repaired_in_its_folder(tmp_path):
 
 
 def test_a_second_process_in_a_folder_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("klear_verl.trainer.run_dir.LOCK_PATIENCE_S", 0.3)
+    monkeypatch.setattr("klear_verl.launch.run_dir.LOCK_PATIENCE_S", 0.3)
     first = RunDir(tmp_path)
     first.start(record(), config())
     with pytest.raises(ConfigError, match="another process is running"):

@@ -12,21 +12,22 @@ import psutil
 import pytest
 from omegaconf import OmegaConf
 
-from klear_verl.trainer import processes
-from klear_verl.trainer.run_dir import RunDir, RunRecord
-from klear_verl.trainer.supervise import python_module
+from klear_verl.launch import processes
+from klear_verl.launch.run_dir import RunDir, RunRecord
+from klear_verl.launch.supervise import python_module
 
 SUPERVISOR = """
 import json, signal, sys
 from omegaconf import OmegaConf
 from klear_verl.utils.progress import ProgressLine
-from klear_verl.trainer.run_dir import RunDir, RunRecord
-from klear_verl.trainer import supervise as room, vital
-from klear_verl.trainer.supervise import RunFailed, supervise
+from klear_verl.launch.run_dir import RunDir, RunRecord
+from klear_verl.launch import supervise as room
+from klear_verl.launch import liveness
+from klear_verl.launch.supervise import RunFailed, supervise
 # The stubborn need killing after the patience anyhow, and the dead are dead: less patience makes the tests quicker,
 # not other.
 room.PATIENCE_S = room.LAST_WORDS_S = 0.5
-vital.LOOK_EVERY_S, vital.GRACE_S = 0.1, 1.0
+liveness.LOOK_EVERY_S, liveness.GRACE_S = 0.1, 1.0
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background starts with it ignored
 run = RunDir(sys.argv[1])
 run.start(RunRecord("rl", "recipe", 0), OmegaConf.create())
@@ -223,7 +224,7 @@ def test_a_killed_keeper_takes_the_run_with_it(run):
     one = run(STUBBORN_CHILD + "stubborn('')\nprint('up', flush=True)\ntime.sleep(300)")
     one.wait_for("up")
     processes = one.descendants()
-    (keeper,) = [process for process in processes if "klear_verl.trainer.keeper" in process.cmdline()]
+    (keeper,) = [process for process in processes if "klear_verl.launch.reaper" in process.cmdline()]
     keeper.kill()
     assert one.report()["what"] == "the run failed: it ended with signal SIGKILL"
     assert not living(processes)

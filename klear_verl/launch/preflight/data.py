@@ -11,9 +11,8 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 
 from klear_verl.errors import ConfigError
-from klear_verl.reward.config import RewardConfig
-from klear_verl.trainer.preflight.batches import check_dataset_covers_a_batch, check_epochs_cover_the_steps
-from klear_verl.trainer.preflight.data_files import (
+from klear_verl.launch.preflight.batches import check_dataset_covers_a_batch, check_epochs_cover_the_steps
+from klear_verl.launch.preflight.data_files import (
     RL_SUFFIXES,
     SFT_SUFFIXES,
     Row,
@@ -23,9 +22,10 @@ from klear_verl.trainer.preflight.data_files import (
     listed_files,
     read_rows,
 )
-from klear_verl.trainer.preflight.groups import GENERATE, TRAINER_MODE
-from klear_verl.trainer.preflight.lengths import LengthCheck, Tokenizer
-from klear_verl.trainer.preflight.rows import check_rl_row, check_sft_row
+from klear_verl.launch.preflight.groups import GENERATE, TRAINER_MODE
+from klear_verl.launch.preflight.lengths import LengthCheck, Tokenizer
+from klear_verl.launch.preflight.rows import check_rl_row, check_sft_row
+from klear_verl.reward.config import RewardConfig
 
 BUDGET_S = 30.0
 """Seconds of row checking per option. A very large data set is checked as far as that goes, and a note says how far."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from klear_verl.trainer.estimate.model_shape import ModelShape
+from klear_verl.launch.estimate.model_shape import ModelShape
 
 OTHER_BYTES = 2 << 30
 """Activations of vLLM's profiling run, which its share includes: a round figure, not derived."""

@@ -12,7 +12,7 @@ import time
 
 import psutil
 
-from klear_verl.trainer.processes import is_alive
+from klear_verl.launch.processes import is_alive
 
 VITAL = {
     "/gcs/gcs_server": None,

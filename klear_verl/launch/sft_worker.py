@@ -9,7 +9,7 @@ import sys
 
 from omegaconf import OmegaConf
 
-from klear_verl.trainer.run_dir import RunDir
+from klear_verl.launch.run_dir import RunDir
 from klear_verl.utils.progress import announce
 
 

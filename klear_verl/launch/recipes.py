@@ -15,7 +15,7 @@ from omegaconf import DictConfig
 
 from klear_verl.cpu import environment
 from klear_verl.errors import ConfigError, EnvironmentProblem
-from klear_verl.trainer.preflight.hydra_errors import explain_hydra_error
+from klear_verl.launch.preflight.hydra_errors import explain_hydra_error
 
 Kind = Literal["rl", "sft", "eval"]
 COMMAND_OF: dict[Kind, str] = {"rl": "klear train", "sft": "klear sft", "eval": "klear eval"}

@@ -13,15 +13,15 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from klear_verl.errors import KlearError
+from klear_verl.launch.preflight import batches, groups, machine, nodes, parallel, ray_cluster
+from klear_verl.launch.preflight.data import check_rl_data, check_sft_data
+from klear_verl.launch.preflight.hydra_errors import explain_hydra_error
+from klear_verl.launch.preflight.lengths import Tokenizer, load_tokenizer
+from klear_verl.launch.preflight.model import ModelFacts, check_model
+from klear_verl.launch.preflight.names import check_registered_names
 from klear_verl.reward.config import WHERE, RewardConfig, reward_config
 from klear_verl.trainer import checkpoints
 from klear_verl.trainer.config import KlearConfig
-from klear_verl.trainer.preflight import batches, groups, machine, nodes, parallel, ray_cluster
-from klear_verl.trainer.preflight.data import check_rl_data, check_sft_data
-from klear_verl.trainer.preflight.hydra_errors import explain_hydra_error
-from klear_verl.trainer.preflight.lengths import Tokenizer, load_tokenizer
-from klear_verl.trainer.preflight.model import ModelFacts, check_model
-from klear_verl.trainer.preflight.names import check_registered_names
 from klear_verl.trainer.refused import check_refused, uses_critic
 from klear_verl.utils.config import parse_config
 

@@ -14,12 +14,12 @@ from typing import Literal
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from klear_verl.errors import KlearError
+from klear_verl.launch.estimate import estimate_lines
+from klear_verl.launch.preflight import check_rl_config, check_sft_config
+from klear_verl.launch.recipes import compose, recipe_names
+from klear_verl.launch.run_dir import RunDir, RunRecord
+from klear_verl.launch.supervise import RunFailed, python_module, supervise
 from klear_verl.trainer import checkpoints
-from klear_verl.trainer.estimate import estimate_lines
-from klear_verl.trainer.preflight import check_rl_config, check_sft_config
-from klear_verl.trainer.recipes import compose, recipe_names
-from klear_verl.trainer.run_dir import RunDir, RunRecord
-from klear_verl.trainer.supervise import RunFailed, python_module, supervise
 from klear_verl.utils.progress import ProgressLine
 
 Kind = Literal["rl", "sft"]
@@ -93,11 +93,11 @@ def _run(kind: Kind, recipe: str, config: DictConfig, run_dir: RunDir) -> int:
 
 def _command(kind: Kind, config: DictConfig, run_dir: RunDir) -> list[str]:
     if kind == "rl":
-        return python_module("klear_verl.trainer.rl_driver", str(run_dir.path))
+        return python_module("klear_verl.launch.rl_driver", str(run_dir.path))
     _use_all_cores(config)
     processes = config.trainer.n_gpus_per_node
     torchrun = ["--standalone", f"--nproc-per-node={processes}"] if config.trainer.nnodes == 1 else _multi_node(config)
-    return python_module("torch.distributed.run", *torchrun, "-m", "klear_verl.trainer.sft_worker", str(run_dir.path))
+    return python_module("torch.distributed.run", *torchrun, "-m", "klear_verl.launch.sft_worker", str(run_dir.path))
 
 
 def _multi_node(config: DictConfig) -> list[str]:

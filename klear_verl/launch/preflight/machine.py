@@ -9,7 +9,7 @@ import shutil
 from pathlib import Path
 
 from klear_verl.errors import ConfigError, EnvironmentProblem
-from klear_verl.trainer.preflight.model import ModelFacts
+from klear_verl.launch.preflight.model import ModelFacts
 
 GIB = 1 << 30
 MIB = 1 << 20

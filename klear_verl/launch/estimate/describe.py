@@ -8,12 +8,12 @@ from typing import Literal
 
 from omegaconf import DictConfig, OmegaConf
 
-from klear_verl.trainer.estimate import settings
-from klear_verl.trainer.estimate.model_shape import ModelShape, model_shape
-from klear_verl.trainer.estimate.rollout import rollout_memory
-from klear_verl.trainer.estimate.tokens import StepSize
-from klear_verl.trainer.estimate.training import TrainingMemory, training_memory
-from klear_verl.trainer.preflight.model import known_config
+from klear_verl.launch.estimate import settings
+from klear_verl.launch.estimate.model_shape import ModelShape, model_shape
+from klear_verl.launch.estimate.rollout import rollout_memory
+from klear_verl.launch.estimate.tokens import StepSize
+from klear_verl.launch.estimate.training import TrainingMemory, training_memory
+from klear_verl.launch.preflight.model import known_config
 from klear_verl.trainer.refused import uses_critic
 
 MIB, GIB = 1 << 20, 1 << 30

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from klear_verl.trainer.estimate.model_shape import ModelShape
+from klear_verl.launch.estimate.model_shape import ModelShape
 
 ENTROPY_COPIES = 2
 """softmax(logits) and its product with the logits (verl/utils/torch_functional.py, entropy_from_logits)."""

@@ -7,9 +7,9 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from klear_verl.launch.estimate.tokens import StepSize, step_size
+from klear_verl.launch.estimate.training import TrainingSetup
 from klear_verl.trainer.config import KlearConfig
-from klear_verl.trainer.estimate.tokens import StepSize, step_size
-from klear_verl.trainer.estimate.training import TrainingSetup
 from klear_verl.utils.config import parse_config
 
 

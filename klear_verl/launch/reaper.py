@@ -6,7 +6,7 @@ process has ended, it ends everything that the run started and removes its share
 run's folder until then, so that the same command cannot start over what is left of the last one. If it is killed
 itself, the training process dies with it, and the rest falls to the command, which reaps next.
 
-Run as `python -m klear_verl.trainer.keeper LIFELINE PATIENCE_S COMMAND…`. LIFELINE is the number of a descriptor that
+Run as `python -m klear_verl.launch.reaper LIFELINE PATIENCE_S COMMAND…`. LIFELINE is the number of a descriptor that
 is at its end once the command is gone. The exit status is COMMAND's, 128 + N where signal N ended it. Imports next to
 nothing: it starts before every run.
 """
@@ -22,7 +22,7 @@ import subprocess
 import sys
 import time
 
-from klear_verl.trainer import processes
+from klear_verl.launch import processes
 
 ASKED_S = 10.0
 """How long the training process may take to end after it was asked to."""

@@ -19,9 +19,9 @@ from types import FrameType
 from typing import BinaryIO
 
 from klear_verl.errors import KlearError
-from klear_verl.trainer import keeper, processes
-from klear_verl.trainer.run_dir import RunDir
-from klear_verl.trainer.vital import VitalProcesses
+from klear_verl.launch import processes, reaper
+from klear_verl.launch.liveness import VitalProcesses
+from klear_verl.launch.run_dir import RunDir
 from klear_verl.utils.progress import ProgressLine
 
 _KILLED_LINE = re.compile(r"Signal \d+ \((SIG\w+)\) received by PID (\d+)")
@@ -88,7 +88,7 @@ def _lifeline() -> Iterator[int]:
 def _start(command: Sequence[str], run_dir: RunDir, lifeline: int) -> subprocess.Popen[bytes]:
     """Starts the command under its keeper, which shares the lock of the run's folder."""
     return subprocess.Popen(
-        python_module(keeper.__name__, str(lifeline), str(PATIENCE_S), *command),
+        python_module(reaper.__name__, str(lifeline), str(PATIENCE_S), *command),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -161,7 +161,7 @@ def _end(child: subprocess.Popen[bytes]) -> None:
     if child.poll() is None:
         child.send_signal(signal.SIGINT)
         try:
-            child.wait(timeout=keeper.ASKED_S + PATIENCE_S + 45)
+            child.wait(timeout=reaper.ASKED_S + PATIENCE_S + 45)
         except subprocess.TimeoutExpired:
             child.kill()
             child.wait()

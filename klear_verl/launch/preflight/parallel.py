@@ -9,7 +9,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from klear_verl.errors import ConfigError
-from klear_verl.trainer.preflight.model import ModelFacts
+from klear_verl.launch.preflight.model import ModelFacts
 
 
 def check_attention(cfg: DictConfig, model_key: str) -> None:

@@ -2,7 +2,7 @@
 """The process that drives one RL run: starts or joins Ray and hands the composed configuration to verl's own task
 runner.
 
-Run as `python -m klear_verl.trainer.rl_driver RUN_DIR` by `klear train`, which watches it, shows its progress and
+Run as `python -m klear_verl.launch.rl_driver RUN_DIR` by `klear train`, which watches it, shows its progress and
 cleans up behind it.
 """
 
@@ -20,8 +20,8 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from klear_verl.cpu import environment
 from klear_verl.errors import KlearError
+from klear_verl.launch.run_dir import RunDir, write_atomically
 from klear_verl.patches import RUN_TAG
-from klear_verl.trainer.run_dir import RunDir, write_atomically
 from klear_verl.utils.progress import announce
 
 RAY_STARTS = 3

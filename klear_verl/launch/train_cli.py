@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from klear_verl.cpu import environment
-from klear_verl.trainer.launch import launch
+from klear_verl.launch.launcher import launch
 
 USAGE = """usage: klear train RECIPE [hydra overrides…]
 
