@@ -25,7 +25,7 @@ from verl.workers.utils.losses import ppo_loss
 
 import klear_verl.algorithm.gppo  # noqa: F401  (registers the loss)
 from klear_verl.algorithm import GPPOLossConfig
-from klear_verl.trainer import objective
+from klear_verl.trainer import loss
 
 
 def model(hidden: int, layers: int, vocabulary: int) -> Qwen3ForCausalLM:
@@ -64,9 +64,9 @@ def micro_batch(rows: int, length: int, vocabulary: int) -> TensorDict:
             "old_log_probs": torch.nested.as_nested_tensor(old, layout=torch.jagged),
             "advantages": nested(lambda: torch.randn(1, generator=generator).expand(half).clone()),
             "entropy": nested(lambda: torch.rand(half, generator=generator)),
-            objective.POSITIVE: torch.arange(rows) % 2 == 0,
-            objective.POSITIVE_TOKENS: torch.full((rows,), half * ((rows + 1) // 2)),
-            objective.LIVE_RESPONSES: torch.full((rows,), rows),
+            loss.POSITIVE: torch.arange(rows) % 2 == 0,
+            loss.POSITIVE_TOKENS: torch.full((rows,), half * ((rows + 1) // 2)),
+            loss.LIVE_RESPONSES: torch.full((rows,), rows),
         },
         batch_size=rows,
     )
@@ -105,7 +105,7 @@ def main() -> None:
     actor.model_config = SimpleNamespace(tokenizer=None)
     losses = {
         "verl": partial(ppo_loss, actor),
-        "klear": partial(objective.klear_loss, actor, 0.1, "non_finite"),
+        "klear": partial(loss.klear_loss, actor, 0.1, "non_finite"),
     }
     data = micro_batch(options.rows, options.length, options.vocabulary)
     times: dict[str, list[float]] = {name: [] for name in losses}

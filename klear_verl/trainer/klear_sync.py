@@ -32,16 +32,16 @@ from klear_verl.algorithm.config import ClipRange
 from klear_verl.data.identity import check_identity, data_identity
 from klear_verl.errors import KlearError
 from klear_verl.reward.extra_info import JUDGE_KEYS
-from klear_verl.trainer import checkpoints, objective
+from klear_verl.trainer import checkpoints, loss
+from klear_verl.trainer.compatibility import check_klear_sync
 from klear_verl.trainer.config import POSITIVE_LM, KlearConfig
 from klear_verl.trainer.estimators import least_live, level_groups_have_no_advantage
 from klear_verl.trainer.non_finite import NonFiniteGradient, stop_on_non_finite
-from klear_verl.trainer.refused import check_klear_sync
 from klear_verl.trainer.reward_metrics import judge_metrics, response_metrics, validation_means
 from klear_verl.trainer.rollouts.fields import nested, put_padding, put_rewards, put_sample_fields, zero_advantages
-from klear_verl.trainer.rollouts.layout import row_order, split_groups
+from klear_verl.trainer.rollouts.groups import Selection, group_metrics, select
+from klear_verl.trainer.rollouts.packing import row_order, split_groups
 from klear_verl.trainer.rollouts.responses import Response
-from klear_verl.trainer.rollouts.selection import Selection, group_metrics, select
 from klear_verl.utils.config import parse_config
 from klear_verl.utils.progress import announce
 
@@ -97,7 +97,7 @@ class KlearSyncTrainer(PPOTrainerSync):
         super().on_init_end()
         self.actor_rollout_wg.set_loss_fn(self._loss_function())
         if self.use_critic:
-            self.critic_wg.set_loss_fn(partial(objective.klear_value_loss, omega_conf_to_dataclass(self.config.critic)))
+            self.critic_wg.set_loss_fn(partial(loss.klear_value_loss, omega_conf_to_dataclass(self.config.critic)))
 
     @property
     def _alpha(self) -> float:
@@ -108,7 +108,7 @@ class KlearSyncTrainer(PPOTrainerSync):
         actor.model_config = omega_conf_to_dataclass(self.config.actor_rollout_ref.model)
         if isinstance(actor.policy_loss, GPPOLossConfig):
             object.__setattr__(actor, "policy_loss", actor.policy_loss.without_positive_lm())
-        return partial(objective.klear_loss, actor, self._alpha, str(self._samples_dir))
+        return partial(loss.klear_loss, actor, self._alpha, str(self._samples_dir))
 
     def fit(self, agent_loop_manager: Any) -> None:
         announce(f"training from step {self.global_steps + 1} to {self.total_training_steps}")
@@ -345,7 +345,7 @@ class KlearSyncTrainer(PPOTrainerSync):
 
     def _update_actor(self, batch: KVBatchMeta, metrics: dict[str, Any]) -> KVBatchMeta:
         batch = super()._update_actor(batch, metrics)
-        objective.finish_diagnostics(metrics)
+        loss.finish_diagnostics(metrics)
         if not math.isfinite(norm := metrics.get("actor/grad_norm", 0.0)):
             raise NonFiniteGradient(
                 f"step {self.global_steps}: the gradient norm is {norm}; verl left the weights as they were",

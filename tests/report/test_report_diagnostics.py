@@ -18,7 +18,7 @@ from klear_verl.report.tables import first_last
 from klear_verl.reward.extra_info import EXTRA_INFO_KEYS
 from klear_verl.trainer.config import OverlongConfig
 from klear_verl.trainer.reward_metrics import judge_metrics
-from klear_verl.trainer.rollouts.selection import Selection, group_metrics
+from klear_verl.trainer.rollouts.groups import Selection, group_metrics
 
 DOCS = Path(__file__).parents[2] / "docs/concepts/diagnostics.md"
 

@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from klear_verl.launch.preflight import batches, groups, parallel
 from klear_verl.launch.preflight.model import ModelFacts
 from klear_verl.launch.recipes import compose, recipe_names, recipes_root
-from klear_verl.trainer import refused
+from klear_verl.trainer import compatibility
 from klear_verl.trainer.config import KlearConfig
 
 TASKS = ("math", "code")
@@ -100,7 +100,7 @@ def test_the_batch_arithmetic_of_every_size_is_sound_for_its_model(name: str) ->
     batches.check_context(cfg, model)
     parallel.check_rl_heads(cfg, model)
     groups.check_groups(cfg, KlearConfig.model_validate(OmegaConf.to_container(cfg.klear, resolve=True)))
-    refused.check_refused(cfg)
+    compatibility.check_refused(cfg)
 
 
 @pytest.mark.parametrize("size", ["8gpu", "1gpu", "cpu"])

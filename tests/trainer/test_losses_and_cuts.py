@@ -8,7 +8,7 @@ from verl.workers.config import FSDPActorConfig
 
 from klear_verl.algorithm import GPPOLossConfig
 from klear_verl.errors import ConfigError
-from klear_verl.trainer.refused import check_klear_sync
+from klear_verl.trainer.compatibility import check_klear_sync
 
 ROWS, TOKENS = 8, 40
 NOT_A_LOSS_OF_ITS_OWN = {"bypass_mode"}

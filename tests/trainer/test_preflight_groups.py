@@ -10,8 +10,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from klear_verl.errors import ConfigError
 from klear_verl.launch.preflight.groups import check_groups, unused
+from klear_verl.trainer.compatibility import check_refused
 from klear_verl.trainer.config import KlearConfig
-from klear_verl.trainer.refused import check_refused
 
 
 def cfg(trainer: str = "klear_sync", **data: Any) -> DictConfig:

@@ -5,8 +5,8 @@ import pytest
 from omegaconf import OmegaConf
 
 from klear_verl.errors import ConfigError
+from klear_verl.trainer.compatibility import check_klear_sync, check_refused
 from klear_verl.trainer.estimators import least_live, level_groups_have_no_advantage
-from klear_verl.trainer.refused import check_klear_sync, check_refused
 
 ACTOR = "actor_rollout_ref.actor"
 

@@ -118,7 +118,7 @@ HOOKS = {
     "klear_verl.trainer.klear_sync": _arm,
     "klear_verl.trainer.rollouts.buffer": _generation,
     "klear_verl.reward.manager": _scoring,
-    "klear_verl.trainer.objective": _update,
+    "klear_verl.trainer.loss": _update,
     "verl.utils.checkpoint.fsdp_checkpoint_manager": _checkpoint,
     "klear_verl.trainer.checkpoints": _commit,
     "klear_verl.patches": _weight_sync,

@@ -14,7 +14,7 @@ from klear_verl.launch.estimate.rollout import rollout_memory
 from klear_verl.launch.estimate.tokens import StepSize
 from klear_verl.launch.estimate.training import TrainingMemory, training_memory
 from klear_verl.launch.preflight.model import known_config
-from klear_verl.trainer.refused import uses_critic
+from klear_verl.trainer.compatibility import uses_critic
 
 MIB, GIB = 1 << 20, 1 << 30
 

@@ -8,8 +8,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from klear_verl.errors import ConfigError
 from klear_verl.launch.preflight.batches import positive
+from klear_verl.trainer.compatibility import TRAINER_MODE
 from klear_verl.trainer.config import KlearConfig
-from klear_verl.trainer.refused import TRAINER_MODE
 
 GENERATE = "klear.groups.generate"
 

@@ -21,8 +21,8 @@ from klear_verl.launch.preflight.model import ModelFacts, check_model
 from klear_verl.launch.preflight.names import check_registered_names
 from klear_verl.reward.config import WHERE, RewardConfig, reward_config
 from klear_verl.trainer import checkpoints
+from klear_verl.trainer.compatibility import check_refused, uses_critic
 from klear_verl.trainer.config import KlearConfig
-from klear_verl.trainer.refused import check_refused, uses_critic
 from klear_verl.utils.config import parse_config
 
 logger = logging.getLogger(__name__)

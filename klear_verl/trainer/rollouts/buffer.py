@@ -22,8 +22,8 @@ from transfer_queue import KVBatchMeta
 from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer
 
 from klear_verl.trainer.config import GroupsConfig, OverlongConfig
+from klear_verl.trainer.rollouts.groups import Group, make_group, trains
 from klear_verl.trainer.rollouts.responses import Response, checked_reward, overlong_penalty, reward_info
-from klear_verl.trainer.rollouts.selection import Group, make_group, trains
 
 TRAIN = "train"
 ALIVE_EVERY_S = 10.0

@@ -10,7 +10,7 @@ import transfer_queue as tq
 from tensordict import TensorDict
 from transfer_queue import KVBatchMeta
 
-from klear_verl.trainer import objective
+from klear_verl.trainer import loss
 from klear_verl.trainer.rollouts.responses import Response
 
 
@@ -57,7 +57,7 @@ def put_sample_fields(
     *,
     masks: bool,
 ) -> KVBatchMeta:
-    """`objective.SAMPLE_FIELDS`, from the masks as they are now: rollout correction may have rejected tokens.
+    """`loss.SAMPLE_FIELDS`, from the masks as they are now: rollout correction may have rejected tokens.
 
     Args:
         batch: the rows.
@@ -80,9 +80,9 @@ def put_sample_fields(
     metrics["klear/positives"] = float(positive.sum())
     metrics["klear/positive_tokens"] = float(positive_tokens.sum())
     fields = {
-        objective.POSITIVE: positive,
-        objective.POSITIVE_TOKENS: positive_tokens[mini_batch],
-        objective.LIVE_RESPONSES: live[mini_batch],
+        loss.POSITIVE: positive,
+        loss.POSITIVE_TOKENS: positive_tokens[mini_batch],
+        loss.LIVE_RESPONSES: live[mini_batch],
     }
     if masks:
         fields["loss_mask"] = response_mask

@@ -20,7 +20,7 @@ from gradient_cases import EOS, VOCABULARY, Batch, Case, make_rows
 from reference import Objective, Result, Sample
 
 from klear_verl.cpu.environment import ALWAYS, CPU_ONLY
-from klear_verl.trainer.rollouts.layout import row_order
+from klear_verl.trainer.rollouts.packing import row_order
 
 HERE = Path(__file__).parent
 TIME_LIMIT_S = 800

@@ -48,7 +48,7 @@ from verl.workers.engine import EngineRegistry  # noqa: F401  (imported before t
 from verl.workers.engine_workers import TrainingWorker
 
 from klear_verl.algorithm import GPPOLossConfig
-from klear_verl.trainer.objective import finish_diagnostics, klear_loss
+from klear_verl.trainer.loss import finish_diagnostics, klear_loss
 
 STAND_IN = "dense_packed"  # with "flash" in its name, transformers would ask for the package
 

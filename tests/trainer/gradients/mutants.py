@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Faults that the tests must notice, each planted in `klear_verl.trainer.objective` for one case. Most are what the
+"""Faults that the tests must notice, each planted in `klear_verl.trainer.loss` for one case. Most are what the
 authors' released code, or verl, does."""
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from unittest.mock import patch
 from gradient_cases import ROWS
 from verl.utils.tensordict_utils import assign_non_tensor
 
-from klear_verl.trainer import objective
+from klear_verl.trainer import loss
 
 
 @contextmanager
@@ -22,7 +22,7 @@ def planted(name: str) -> Iterator[None]:
         yield
         return
     attribute, make = MUTANTS[name]
-    with patch.object(objective, attribute, make(getattr(objective, attribute))):
+    with patch.object(loss, attribute, make(getattr(loss, attribute))):
         yield
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from klear_verl.errors import DataError
-from klear_verl.trainer.rollouts.layout import MiniBatches, row_order, split_groups
+from klear_verl.trainer.rollouts.packing import MiniBatches, row_order, split_groups
 
 
 @st.composite

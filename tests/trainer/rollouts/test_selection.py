@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from rollout_samples import group, response
 
 from klear_verl.trainer.config import GroupsConfig, OverlongConfig
-from klear_verl.trainer.rollouts.selection import group_metrics, make_group, select
+from klear_verl.trainer.rollouts.groups import group_metrics, make_group, select
 
 DROP, KEEP = GroupsConfig(), GroupsConfig(mode="keep")
 MASK = OverlongConfig()

@@ -13,8 +13,8 @@ from verl.utils import tensordict_utils as tu
 from verl.workers.config import FSDPActorConfig
 
 from klear_verl.algorithm import GPPOLossConfig
+from klear_verl.trainer.loss import klear_loss
 from klear_verl.trainer.non_finite import NonFiniteLogProb
-from klear_verl.trainer.objective import klear_loss
 
 LENGTHS = (4, 2)
 MASKED = (0, 1)

@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 from one_step import make_trainer, run_step
 from verl.utils import tensordict_utils as tu
 
-from klear_verl.trainer import objective
+from klear_verl.trainer import loss
 
 ALPHA = 0.25
 GROUP = [RIGHT, WRONG, WRONG]
@@ -64,7 +64,7 @@ def loss_of_step(function, step):
 @pytest.mark.parametrize("mode", ["gppo", "vanilla"])
 def test_the_loss_gets_the_alpha_of_the_configuration(handed_over, monkeypatch, mode):
     seen = []
-    monkeypatch.setattr(objective, "klear_loss", lambda config, alpha, folder, **_: seen.append((config, alpha)))
+    monkeypatch.setattr(loss, "klear_loss", lambda config, alpha, folder, **_: seen.append((config, alpha)))
     handed_over(mode)(model_output=None, data=None)
     ((config, alpha),) = seen
     assert (config.policy_loss.loss_mode, alpha) == (mode, ALPHA)
@@ -73,14 +73,14 @@ def test_the_loss_gets_the_alpha_of_the_configuration(handed_over, monkeypatch, 
 @pytest.mark.parametrize("mode", ["gppo", "vanilla"])
 def test_the_configuration_handed_over_with_it_has_an_alpha_of_zero(handed_over, monkeypatch, mode):
     seen = []
-    monkeypatch.setattr(objective, "klear_loss", lambda config, *_, **__: seen.append(config))
+    monkeypatch.setattr(loss, "klear_loss", lambda config, *_, **__: seen.append(config))
     handed_over(mode)(model_output=None, data=None)
     assert [config.policy_loss.positive_lm_coef for config in seen] == [0.0]
 
 
 def test_samples_that_are_no_number_go_to_the_folder_of_the_run(handed_over, monkeypatch, tmp_path):
     seen = []
-    monkeypatch.setattr(objective, "klear_loss", lambda config, alpha, folder, **_: seen.append(folder))
+    monkeypatch.setattr(loss, "klear_loss", lambda config, alpha, folder, **_: seen.append(folder))
     handed_over()(model_output=None, data=None)
     assert seen == [str(tmp_path / "non_finite")]
 
