@@ -2,7 +2,6 @@
 """From a spec to runs: what is the same run, where it lies, and what is refused before anything starts."""
 
 import pytest
-from ablation_samples import SPEC, sample_arm, sample_arms, sample_spec, write_spec
 from omegaconf import OmegaConf
 
 from klear_verl.ablation.ablate_cli import main
@@ -10,6 +9,7 @@ from klear_verl.ablation.plan import check_start_model, config_digest, plan_arms
 from klear_verl.ablation.spec import find_spec, load_spec, spec_names
 from klear_verl.errors import ConfigError
 from klear_verl.launch.recipes import compose
+from tests.ablation.ablation_samples import SPEC, sample_arm, sample_arms, sample_spec, write_spec
 
 
 @pytest.fixture(autouse=True)

@@ -12,10 +12,10 @@ import time
 from pathlib import Path
 
 import pytest
-from ablation_samples import calls, sample_arms, sample_spec, train_command
 
 from klear_verl.ablation.ablate_cli import run_grid
 from klear_verl.cpu.environment import ALWAYS
+from tests.ablation.ablation_samples import calls, sample_arms, sample_spec, train_command
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import psutil
 import pytest
-from ablation_samples import calls, sample_arm, sample_arms, sample_spec, train_command
 
 from klear_verl.ablation.ablate_cli import main, run_grid
 from klear_verl.ablation.record import locked
 from klear_verl.errors import ConfigError, DataError
 from klear_verl.utils.progress import ProgressLine
+from tests.ablation.ablation_samples import calls, sample_arm, sample_arms, sample_spec, train_command
 
 X0, Y0, X1, Y1 = (f"{name}-seed{seed}" for seed in (0, 1) for name in ("x-1111111111", "y-2222222222"))
 
@@ -117,9 +117,9 @@ def lasting(tmp_path):
     out.mkdir()
     (out / f"{X0}.lasts").touch()
     code = (
-        f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
+        f"import sys; sys.path.insert(0, {str(Path(__file__).parents[2])!r})\n"
         "from pathlib import Path\n"
-        "from ablation_samples import sample_arms, sample_spec, train_command\n"
+        "from tests.ablation.ablation_samples import sample_arms, sample_spec, train_command\n"
         "from klear_verl.ablation.ablate_cli import run_grid\n"
         f"place = Path({str(tmp_path)!r})\n"
         "sys.exit(run_grid(sample_spec(), sample_arms(), place / 'out', 1, train_command(place)))\n"

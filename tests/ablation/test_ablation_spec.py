@@ -2,11 +2,11 @@
 """SPEC.yaml: found, read, and refused with the file, the key and a remedy."""
 
 import pytest
-from ablation_samples import SPEC, write_spec
 
 from klear_verl.ablation.spec import find_spec, load_spec, override_key, spec_names
 from klear_verl.errors import ConfigError
 from klear_verl.launch.recipes import recipe_names
+from tests.ablation.ablation_samples import SPEC, write_spec
 
 
 def message(tmp_path, text):

@@ -5,13 +5,13 @@ import math
 
 import pytest
 import torch
-from gppo_reference import actor_config, random_batch
 from verl.trainer.ppo.core_algos import get_policy_loss_fn
 from verl.utils.metric import AggregationType, Metric
 
 from klear_verl.algorithm import GPPOLossConfig, compute_policy_loss_gppo, region_sums
 from klear_verl.algorithm.clip_regions import clip_regions
 from klear_verl.algorithm.config import ClipRange
+from tests.algorithm.gppo_reference import actor_config, random_batch
 
 # Per token: ratio, advantage. |F·Ã| by hand: 0.8, 2.56, 0.5, 4, 1, 1, 0, and one masked token. Their sum is 9.86.
 TOKENS = [(0.5, -1.0), (2.0, 2.0), (0.5, 1.0), (2.0, -2.0), (1.0, 1.0), (1.0, -1.0), (3.0, 0.0), (9.0, 9.0)]

@@ -3,13 +3,13 @@
 
 import pytest
 import torch
-from gppo_reference import actor_config, equation_11, equation_17, random_batch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from verl.trainer.ppo.core_algos import get_policy_loss_fn
 
 import klear_verl.algorithm.gppo  # noqa: F401  (registers the loss)
 from klear_verl.algorithm import GPPOLossConfig
+from tests.algorithm.gppo_reference import actor_config, equation_11, equation_17, random_batch
 
 
 def run(name, batch, policy_loss=None, **actor):

@@ -3,11 +3,11 @@
 
 import pytest
 import torch
-from gppo_reference import actor_config, random_batch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from klear_verl.algorithm import compute_policy_loss_gppo
+from tests.algorithm.gppo_reference import actor_config, random_batch
 
 NAN, INF = float("nan"), float("inf")
 MODES = ["token-mean", "token-sum", "seq-mean-token-sum", "seq-mean-token-mean", "seq-mean-token-sum-norm"]

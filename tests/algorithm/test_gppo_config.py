@@ -7,7 +7,6 @@ import sys
 
 import pytest
 import torch
-from gppo_reference import actor_config, random_batch
 from hydra import compose, initialize_config_module
 from omegaconf import OmegaConf
 from verl.utils.config import omega_conf_to_dataclass
@@ -15,6 +14,7 @@ from verl.workers.config import PolicyLossConfig
 
 from klear_verl.algorithm import GPPOLossConfig, compute_policy_loss_gppo, gppo_loss
 from klear_verl.errors import ConfigError, KlearError
+from tests.algorithm.gppo_reference import actor_config, random_batch
 
 ACTOR = "actor_rollout_ref.actor"
 OURS = f"{ACTOR}.policy_loss._target_=klear_verl.algorithm.GPPOLossConfig"

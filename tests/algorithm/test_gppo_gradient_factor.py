@@ -8,9 +8,9 @@ import math
 
 import pytest
 import torch
-from gppo_reference import actor_config
 
 from klear_verl.algorithm import GPPOLossConfig, compute_policy_loss_gppo
+from tests.algorithm.gppo_reference import actor_config
 
 
 def loss_and_gradient(ratio: float, advantage: float, policy_loss: GPPOLossConfig, **actor: float):

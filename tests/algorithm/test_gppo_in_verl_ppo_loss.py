@@ -3,12 +3,12 @@
 
 import pytest
 import torch
-from gppo_reference import actor_config, equation_11
 from tensordict import TensorDict
 from verl.utils import tensordict_utils as tu
 from verl.workers.utils.losses import ppo_loss
 
 import klear_verl.algorithm.gppo  # noqa: F401  (registers the loss)
+from tests.algorithm.gppo_reference import actor_config, equation_11
 
 
 def test_verls_ppo_loss_runs_gppo_over_the_global_batch():

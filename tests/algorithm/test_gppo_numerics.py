@@ -5,11 +5,11 @@ import math
 
 import pytest
 import torch
-from gppo_reference import actor_config, random_batch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from klear_verl.algorithm import GPPOLossConfig, compute_policy_loss_gppo
+from tests.algorithm.gppo_reference import actor_config, random_batch
 
 FLOAT32 = st.floats(allow_nan=False, allow_infinity=False, width=32)
 # 8 significant bits: exactly representable in bfloat16, up to its largest value.

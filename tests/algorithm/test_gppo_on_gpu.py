@@ -3,9 +3,9 @@
 
 import pytest
 import torch
-from gppo_reference import actor_config, random_batch
 
 from klear_verl.algorithm import compute_policy_loss_gppo
+from tests.algorithm.gppo_reference import actor_config, random_batch
 
 pytestmark = [
     pytest.mark.gpu,

@@ -5,14 +5,14 @@ import json
 import re
 
 import pytest
-from page_parser import page
-from sample_runs import ablation, run_json, write_record, write_rows
 
 from klear_verl.errors import DataError
 from klear_verl.report import ablation_charts, ablation_tables
 from klear_verl.report.ablation_charts import TRAINING, mean_curve
 from klear_verl.report.sources import discover
 from klear_verl.report.statistics import Interval
+from tests.report.page_parser import page
+from tests.report.sample_runs import ablation, run_json, write_record, write_rows
 
 ACC = TRAINING["acc"]
 

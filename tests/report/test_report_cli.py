@@ -7,11 +7,11 @@ import subprocess
 import sys
 
 import pytest
-from sample_runs import quickstart, rl_run, sft_run
 
 from klear_verl.errors import DataError
 from klear_verl.report import report_cli
 from klear_verl.report.overview import save_overview_png
+from tests.report.sample_runs import quickstart, rl_run, sft_run
 
 
 def test_a_report_is_written_and_named(tmp_path, capsys):

@@ -4,10 +4,10 @@
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
-from sample_runs import rl_run, sft_run
 
 from klear_verl.report.curves import band, group, smooth
 from klear_verl.report.sources import discover
+from tests.report.sample_runs import rl_run, sft_run
 
 
 def test_a_band_is_mean_minimum_and_maximum_at_each_step():

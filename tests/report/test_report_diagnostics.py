@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
-from sample_runs import rl_run, run_json, write_rows
 
 from klear_verl.report import charts, diagnostics
 from klear_verl.report.curves import band, group
@@ -19,6 +18,7 @@ from klear_verl.reward.extra_info import EXTRA_INFO_KEYS
 from klear_verl.trainer.config import OverlongConfig
 from klear_verl.trainer.reward_metrics import judge_metrics
 from klear_verl.trainer.rollouts.groups import Selection, group_metrics
+from tests.report.sample_runs import rl_run, run_json, write_rows
 
 DOCS = Path(__file__).parents[2] / "docs/concepts/diagnostics.md"
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sample_runs import write_rows
 
 from klear_verl.errors import DataError
 from klear_verl.report.metrics import read_metrics
+from tests.report.sample_runs import write_rows
 
 
 def row(step: int, **data: object) -> dict[str, object]:

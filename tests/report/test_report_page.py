@@ -2,11 +2,11 @@
 """The page: self-contained, well-formed, loud about failures, and true to the files."""
 
 import pytest
-from page_parser import Page, page
-from sample_runs import evaluation, quickstart, rl_run, run_json, sft_run, write_rows, write_summary
 
 from klear_verl.report.held_out import benchmarks
 from klear_verl.report.sources import discover
+from tests.report.page_parser import Page, page
+from tests.report.sample_runs import evaluation, quickstart, rl_run, run_json, sft_run, write_rows, write_summary
 
 
 @pytest.fixture(scope="module")

@@ -4,10 +4,10 @@
 import json
 
 import pytest
-from sample_runs import evaluation, quickstart, rl_run, run_json, sft_run, write_rows, write_summary
 
 from klear_verl.errors import DataError
 from klear_verl.report.sources import discover
+from tests.report.sample_runs import evaluation, quickstart, rl_run, run_json, sft_run, write_rows, write_summary
 
 
 def test_a_quickstart_holds_three_runs_an_evaluation_and_a_summary(tmp_path):

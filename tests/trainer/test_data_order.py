@@ -10,12 +10,12 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from preflight_samples import MATH_ROW, write_model, write_parquet
 from verl.utils import hf_tokenizer
 
 from klear_verl.launch.recipes import compose
 from klear_verl.trainer.config import KlearConfig
 from klear_verl.trainer.klear_sync import KlearSyncTrainer
+from tests.launch.preflight_samples import MATH_ROW, write_model, write_parquet
 
 BATCH = 4
 REFILLS = (4, 2, 1, 0, 3)

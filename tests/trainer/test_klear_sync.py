@@ -3,7 +3,6 @@
 
 import pytest
 from omegaconf import OmegaConf
-from rollout_samples import group
 from verl.trainer.ppo.metric_utils import process_validation_metrics
 
 from klear_verl.errors import ConfigError
@@ -12,6 +11,7 @@ from klear_verl.trainer.compatibility import check_klear_sync, check_refused
 from klear_verl.trainer.config import KlearConfig
 from klear_verl.trainer.klear_sync import KlearSyncTrainer, LostRollouts
 from klear_verl.trainer.rollouts.buffer import GroupBuffer
+from tests.trainer.rollout_samples import group
 
 
 @pytest.fixture

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 import torch
 import verl
-from gppo_reference import equation_17, random_batch
 from omegaconf import OmegaConf
 from verl.trainer.ppo import core_algos
 from verl.utils.config import omega_conf_to_dataclass
 from verl.workers.config import FSDPActorConfig, PolicyLossConfig
 
 from klear_verl.algorithm import GPPOLossConfig, gppo_loss  # registers ours as `gppo`, as the plugin does
+from tests.algorithm.gppo_reference import equation_17, random_batch
 
 BETAS = [(1.0, 1.0), (0.75, 1.0), (0.5, 1.0), (0.0, 0.0), (1.3, 0.2)]
 MODES = ["token-mean", "token-sum", "seq-mean-token-sum", "seq-mean-token-mean", "seq-mean-token-sum-norm"]

@@ -6,12 +6,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from battery.attack import Attack
-from machine import MOST_GROWTH_MIB, Watch
-from outside import Outside
-from trial import Granularity, judge_for_attacks, still_works, try_attack
-
 from klear_verl.judge.judge import Judge
+from tests.judge.attacks.battery.attack import Attack
+from tests.judge.attacks.machine import MOST_GROWTH_MIB, Watch
+from tests.judge.attacks.outside import Outside
+from tests.judge.attacks.trial import Granularity, judge_for_attacks, still_works, try_attack
 
 
 class Arena:

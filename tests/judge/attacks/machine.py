@@ -14,7 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from outside import system_v_objects
+from tests.judge.attacks.outside import system_v_objects
 
 MOST_GROWTH_MIB = 64
 """What the memory of a supervisor may grow by, over thousands of runs with outputs of many megabytes."""

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The battery with the four kinds of privileges: root or an ordinary user, with user namespaces or without.
 
-`python tests/judge/attacks/privileges.py [--json FILE] [--only TEXT]` prints a line per case. What this machine does
+`python -m tests.judge.attacks.privileges [--json FILE] [--only TEXT]` prints a line per case. What this machine does
 not allow is said and left out: an ordinary user can't become root, and where namespaces are denied already, nothing
 allows them.
 """
@@ -78,8 +78,10 @@ def run(case: Case, *options: str) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="privileges-") as folder:
         os.chmod(folder, 0o777)
         results = Path(folder) / "results.json"
-        summary = [sys.executable, "-B", str(_HERE / "summary.py"), "--json", str(results), *options]
-        done = subprocess.run(_command(case, summary), capture_output=True, text=True, timeout=_LONGEST_S)
+        summary = [sys.executable, "-B", "-m", "tests.judge.attacks.summary", "--json", str(results), *options]
+        done = subprocess.run(
+            _command(case, summary), capture_output=True, text=True, timeout=_LONGEST_S, cwd=_HERE.parents[2]
+        )
         if not results.exists():
             raise RuntimeError(f"{case.name}: exit status {done.returncode}: {done.stderr[-2000:]}")
         return dict(json.loads(results.read_text()))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs the whole battery and says what came of it: `python tests/judge/attacks/summary.py [--json FILE] [--only TEXT]`.
+"""Runs the whole battery and says what came of it: `python -m tests.judge.attacks.summary [--json FILE] [--only TEXT]`.
 
 It prints the active layers, every class of attacks and every group of honest programs at both granularities, and what
 was left on the machine. The exit status is 0 only if nothing was accepted that should not be, everything that should,
@@ -18,11 +18,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "idioms")]
-
-from machine import MOST_GROWTH_MIB, Watch  # noqa: E402
-from outside import Outside  # noqa: E402
-from trial import (  # noqa: E402
+from klear_verl.errors import EnvironmentProblem
+from tests.judge.attacks.machine import MOST_GROWTH_MIB, Watch
+from tests.judge.attacks.outside import Outside
+from tests.judge.attacks.trial import (
     GRANULARITIES,
     Granularity,
     Trial,
@@ -34,8 +33,6 @@ from trial import (  # noqa: E402
     try_attack,
     try_idiom,
 )
-
-from klear_verl.errors import EnvironmentProblem  # noqa: E402
 
 Counts = dict[str, dict[str, int]]
 _COLUMNS = {"programs": 9, "accepted": 10, "documented": 12, "internal_errors": 17, "flawed": 8}

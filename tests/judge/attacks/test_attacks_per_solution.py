@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from arena import Arena, arena_at
-from battery.attack import Attack
-from trial import attacks
+
+from tests.judge.attacks.arena import Arena, arena_at
+from tests.judge.attacks.battery.attack import Attack
+from tests.judge.attacks.trial import attacks
 
 
 @pytest.fixture(scope="module")

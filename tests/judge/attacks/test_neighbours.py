@@ -7,12 +7,12 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from battery.neighbours import NEIGHBOURS, Neighbours
-from trial import SHORT
 
 from klear_verl.judge.config import JudgeConfig
 from klear_verl.judge.judge import Judge
 from klear_verl.judge.problem import Problem, StdioTest
+from tests.judge.attacks.battery.neighbours import NEIGHBOURS, Neighbours
+from tests.judge.attacks.trial import SHORT
 
 _LOUD = Problem(id="loud", tests=(StdioTest(input="", output="42"),))
 _QUIET = Problem(id="quiet", tests=(StdioTest(input="", output="ok"),) * 3)

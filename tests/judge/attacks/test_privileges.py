@@ -7,7 +7,8 @@
 from __future__ import annotations
 
 import pytest
-from privileges import CASES, Case, impossible, run
+
+from tests.judge.attacks.privileges import CASES, Case, impossible, run
 
 
 @pytest.mark.slow

@@ -11,16 +11,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from battery import ATTACKS
-from battery.attack import Attack
-from honest import IDIOMS
-from honest.idiom import Idiom
-from outside import Outside
-
 from klear_verl.judge.config import JudgeConfig, Limits
 from klear_verl.judge.judge import Judge
 from klear_verl.judge.problem import Problem, StdioTest
 from klear_verl.judge.verdict import Judgement, Verdict
+from tests.judge.attacks.battery import ATTACKS
+from tests.judge.attacks.battery.attack import Attack
+from tests.judge.attacks.outside import Outside
+from tests.judge.idioms.honest import IDIOMS
+from tests.judge.idioms.honest.idiom import Idiom
 
 Granularity = Literal["test", "solution"]
 GRANULARITIES: tuple[Granularity, ...] = ("test", "solution")

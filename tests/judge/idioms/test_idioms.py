@@ -6,12 +6,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from honest.beyond import BEYOND
-from honest.idiom import Idiom
-from trial import GRANULARITIES, idioms, judge_for_idioms, try_idiom
 
 from klear_verl.judge.judge import Judge
 from klear_verl.judge.problem import Problem, StdioTest
+from tests.judge.attacks.trial import GRANULARITIES, idioms, judge_for_idioms, try_idiom
+from tests.judge.idioms.honest.beyond import BEYOND
+from tests.judge.idioms.honest.idiom import Idiom
 
 
 @pytest.fixture(scope="module", params=GRANULARITIES)

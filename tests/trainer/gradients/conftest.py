@@ -2,17 +2,14 @@
 """Lets the tests of this folder import the helpers next to them, and runs verl's workers once for all of them."""
 
 import pickle
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 from filelock import FileLock
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from gradient_cases import on_a_gpu, on_the_cpu
-from gradient_runs import Runs
+from tests.trainer.gradients.gradient_cases import on_a_gpu, on_the_cpu
+from tests.trainer.gradients.gradient_runs import Runs
 
 
 def pytest_collection_modifyitems(items):

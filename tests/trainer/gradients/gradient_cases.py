@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import torch
-from reference import Objective, Sample, log_probs
+
+from tests.trainer.gradients.reference import Objective, Sample, log_probs
 
 ROWS = 12
 """Rows of a mini-batch: `ppo_mini_batch_size` 4 times n = 3."""

@@ -14,15 +14,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import reference
 import torch
-from gradient_cases import EOS, VOCABULARY, Batch, Case, make_rows
-from reference import Objective, Result, Sample
 
 from klear_verl.cpu.environment import ALWAYS, CPU_ONLY
 from klear_verl.trainer.rollouts.packing import row_order
+from tests.trainer.gradients import reference
+from tests.trainer.gradients.gradient_cases import EOS, VOCABULARY, Batch, Case, make_rows
+from tests.trainer.gradients.reference import Objective, Result, Sample
 
-HERE = Path(__file__).parent
+ROOT = Path(__file__).parents[3]
 TIME_LIMIT_S = 800
 
 
@@ -155,8 +155,10 @@ def build_model(path: Path, tied: bool) -> Path:
 def _run_jobs(folders: list[Path], device: str) -> None:
     """Raises RuntimeError if a rank fails, with the end of the logs that hold a traceback."""
     environment = {**os.environ, **ALWAYS, **(CPU_ONLY if device == "cpu" else {})}
-    command = [sys.executable, str(HERE / "gradient_worker.py"), *map(str, folders)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=TIME_LIMIT_S, check=False)
+    command = [sys.executable, "-m", "tests.trainer.gradients.gradient_worker", *map(str, folders)]
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=TIME_LIMIT_S, check=False, cwd=ROOT
+    )
     if done.returncode:
         logs = [log.read_text(errors="replace") for own in folders for log in sorted(own.glob("rank*.log"))]
         failed = [text[-4000:] for text in [done.stderr, *logs] if "Traceback" in text]

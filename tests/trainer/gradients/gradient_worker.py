@@ -2,7 +2,7 @@
 """verl's training workers as processes without Ray: verl's `TrainingWorker`, its FSDP engine and `klear_loss`, on rows
 made as the trainer makes them. One process imports everything and forks one rank after the other.
 
-    VERL_PLATFORM=cpu python gradient_worker.py JOB_FOLDER [JOB_FOLDER …]
+    VERL_PLATFORM=cpu python -m tests.trainer.gradients.gradient_worker JOB_FOLDER [JOB_FOLDER …]
 
 From `train_mini_batch` to the optimizer's step all is verl's own and ours, but for three things:
 1. The optimizer's step is replaced by a copy of the gradient, so that all cases start from the same weights (a case
@@ -24,9 +24,6 @@ from typing import Any
 
 import torch
 import verl.models.transformers.monkey_patch as monkey_patch
-from gradient_cases import EOS, LR, ROWS, Case, Engine
-from mutants import planted
-from reference import ExactRMSNorm, Objective, Sample
 from tensordict import TensorDict
 from tensordict.tensorclass import NonTensorStack
 from transformers import AttentionInterface
@@ -49,6 +46,9 @@ from verl.workers.engine_workers import TrainingWorker
 
 from klear_verl.algorithm import GPPOLossConfig
 from klear_verl.trainer.loss import finish_diagnostics, klear_loss
+from tests.trainer.gradients.gradient_cases import EOS, LR, ROWS, Case, Engine
+from tests.trainer.gradients.mutants import planted
+from tests.trainer.gradients.reference import ExactRMSNorm, Objective, Sample
 
 STAND_IN = "dense_packed"  # with "flash" in its name, transformers would ask for the package
 

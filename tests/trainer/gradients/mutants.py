@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
 
-from gradient_cases import ROWS
 from verl.utils.tensordict_utils import assign_non_tensor
 
 from klear_verl.trainer import loss
+from tests.trainer.gradients.gradient_cases import ROWS
 
 
 @contextmanager

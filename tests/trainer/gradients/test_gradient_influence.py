@@ -4,10 +4,11 @@
 Lengths stay as they are, so every sum has the same terms in the same order and "no influence" is bit for bit.
 """
 
-import gradient_cases as cases
 import pytest
 import torch
-from gradient_runs import largest_difference
+
+from tests.trainer.gradients import gradient_cases as cases
+from tests.trainer.gradients.gradient_runs import largest_difference
 
 
 def named(some):

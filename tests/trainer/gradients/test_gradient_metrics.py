@@ -7,8 +7,9 @@ The losses are float64 here. The diagnostics sort tokens by log-ratios in float3
 
 from dataclasses import replace
 
-import gradient_cases as cases
 import pytest
+
+from tests.trainer.gradients import gradient_cases as cases
 
 DIAGNOSTICS = 1e-6
 

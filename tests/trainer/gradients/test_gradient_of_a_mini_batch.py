@@ -6,10 +6,11 @@ Everything is float64, and agrees to about 4e-15 of each parameter's largest gra
 processors' order of summation.
 """
 
-import gradient_cases as cases
 import pytest
 import torch
-from gradient_runs import largest_difference, relative_distance
+
+from tests.trainer.gradients import gradient_cases as cases
+from tests.trainer.gradients.gradient_runs import largest_difference, relative_distance
 
 TOLERANCE = 1e-12
 

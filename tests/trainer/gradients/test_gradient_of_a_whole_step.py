@@ -2,10 +2,11 @@
 """A step of two mini-batches, in the order of the trainer's own `row_order`: each update's gradient, the weights after
 both and the metrics are those of the mini-batches that were meant, on one rank and on two."""
 
-import gradient_cases as cases
 import pytest
-import reference
-from gradient_runs import largest_difference
+
+from tests.trainer.gradients import gradient_cases as cases
+from tests.trainer.gradients import reference
+from tests.trainer.gradients.gradient_runs import largest_difference
 
 
 def named(some):

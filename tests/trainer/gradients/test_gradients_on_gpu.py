@@ -4,10 +4,11 @@
 The same cases run in float32 and bfloat16 on the CPU as well (`test_gradient_of_a_mini_batch`).
 """
 
-import gradient_cases as cases
 import pytest
 import torch
-from gradient_runs import relative_distance
+
+from tests.trainer.gradients import gradient_cases as cases
+from tests.trainer.gradients.gradient_runs import relative_distance
 
 pytestmark = [
     pytest.mark.gpu,

@@ -3,10 +3,11 @@
 
 from dataclasses import replace
 
-import gradient_cases as cases
 import pytest
-from gradient_cases import OBJECTIVES
-from gradient_runs import largest_difference, relative_distance
+
+from tests.trainer.gradients import gradient_cases as cases
+from tests.trainer.gradients.gradient_cases import OBJECTIVES
+from tests.trainer.gradients.gradient_runs import largest_difference, relative_distance
 
 AGGREGATIONS = ("token-mean", "seq-mean-token-mean")
 

@@ -4,10 +4,10 @@
 from types import SimpleNamespace
 
 import pytest
-from rollout_samples import group
 
 from klear_verl.trainer.config import GroupsConfig, OverlongConfig
 from klear_verl.trainer.rollouts.buffer import GroupBuffer
+from tests.trainer.rollout_samples import group
 
 
 def buffer(mode="refill", submitted=8, batch_size=8, **groups):

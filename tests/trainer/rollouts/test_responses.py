@@ -6,11 +6,11 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rollout_samples import response
 
 from klear_verl.errors import DataError
 from klear_verl.trainer.config import OverlongConfig
 from klear_verl.trainer.rollouts.responses import checked_reward, overlong_penalty, reward_info
+from tests.trainer.rollout_samples import response
 
 MASK, KEEP = OverlongConfig(mode="mask"), OverlongConfig(mode="keep")
 PENALTY = OverlongConfig(mode="penalty", buffer_tokens=100, penalty=2.0)

@@ -1,15 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Lets the tests of this folder import the helpers next to them, and gives each file a queue."""
 
-import sys
-from pathlib import Path
-
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from in_process_queue import transfer_queue
-from one_step import run_step
+from tests.trainer.step.in_process_queue import transfer_queue
+from tests.trainer.step.one_step import run_step
 
 
 @pytest.fixture(scope="module")

@@ -18,16 +18,16 @@ from typing import Any
 
 import torch
 import transfer_queue as tq
-from answers import LIMIT, Answer, name_of
-from in_process_queue import empty_queue, fetch, keys_in_queue
 from omegaconf import DictConfig, OmegaConf
-from stand_ins import STEP, AgentLoops, Workers
 from tensordict import TensorDict
 from tensordict.tensorclass import NonTensorStack
 from verl.utils.debug import marked_timer
 
 from klear_verl.trainer.config import KlearConfig
 from klear_verl.trainer.klear_sync import KlearSyncTrainer
+from tests.trainer.step.answers import LIMIT, Answer, name_of
+from tests.trainer.step.in_process_queue import empty_queue, fetch, keys_in_queue
+from tests.trainer.step.stand_ins import STEP, AgentLoops, Workers
 
 
 @dataclass

@@ -9,11 +9,12 @@ from typing import Any
 
 import torch
 import transfer_queue as tq
-from answers import LOG_PROB, Answer, name_of, nested
-from in_process_queue import fetch, keys_in_queue
 from tensordict import TensorDict
 from transfer_queue import KVBatchMeta
 from verl.utils import tensordict_utils as tu
+
+from tests.trainer.step.answers import LOG_PROB, Answer, name_of, nested
+from tests.trainer.step.in_process_queue import fetch, keys_in_queue
 
 STEP = 3
 """`global_steps` of the step that is run."""

@@ -7,7 +7,8 @@ GRPO's advantage is (reward - mean) / (standard deviation + 1e-6) within the gro
 import math
 
 import pytest
-from answers import CUT, EMPTY, LIMIT, RIGHT, UNGRADED, WRONG
+
+from tests.trainer.step.answers import CUT, EMPTY, LIMIT, RIGHT, UNGRADED, WRONG
 
 KEEP = {"groups": {"mode": "keep"}}
 PENALTY = {"overlong": {"mode": "penalty", "buffer_tokens": 4, "penalty": 1.0}}

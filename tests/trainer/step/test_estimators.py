@@ -2,7 +2,8 @@
 """What verl's estimators and metrics see of a batch: its responses, and none of the padding."""
 
 import pytest
-from answers import CUT, RIGHT, WRONG
+
+from tests.trainer.step.answers import CUT, RIGHT, WRONG
 
 KEEP = {"groups": {"mode": "keep"}}
 

@@ -7,7 +7,6 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from answers import nested
 from tensordict import TensorDict
 from verl.utils import tensordict_utils as tu
 from verl.workers.config import FSDPActorConfig
@@ -15,6 +14,7 @@ from verl.workers.config import FSDPActorConfig
 from klear_verl.algorithm import GPPOLossConfig
 from klear_verl.trainer.loss import klear_loss
 from klear_verl.trainer.non_finite import NonFiniteLogProb
+from tests.trainer.step.answers import nested
 
 LENGTHS = (4, 2)
 MASKED = (0, 1)

@@ -3,12 +3,12 @@
 
 import pytest
 import torch
-from answers import LOG_PROB, RIGHT, WRONG, nested
 from omegaconf import OmegaConf
-from one_step import make_trainer, run_step
 from verl.utils import tensordict_utils as tu
 
 from klear_verl.trainer import loss
+from tests.trainer.step.answers import LOG_PROB, RIGHT, WRONG, nested
+from tests.trainer.step.one_step import make_trainer, run_step
 
 ALPHA = 0.25
 GROUP = [RIGHT, WRONG, WRONG]

@@ -5,11 +5,11 @@ import json
 import math
 
 import pytest
-from answers import CUT, EMPTY, RIGHT, UNGRADED, WRONG
-from one_step import run_step
-from stand_ins import STEP
 
 from klear_verl.trainer.non_finite import NonFiniteLogProb
+from tests.trainer.step.answers import CUT, EMPTY, RIGHT, UNGRADED, WRONG
+from tests.trainer.step.one_step import run_step
+from tests.trainer.step.stand_ins import STEP
 
 KINDS = {"all wrong": WRONG, "all right": RIGHT, "all overlong": CUT, "all ungraded": UNGRADED, "all empty": EMPTY}
 BROKEN = {2: math.nan}

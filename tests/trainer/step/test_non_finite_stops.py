@@ -5,9 +5,9 @@ import json
 import math
 
 import pytest
-from answers import CUT, RIGHT, WRONG
 
 from klear_verl.trainer.non_finite import NonFiniteGradient, NonFiniteLogProb
+from tests.trainer.step.answers import CUT, RIGHT, WRONG
 
 GROUP = [RIGHT, WRONG, WRONG]
 

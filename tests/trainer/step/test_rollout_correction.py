@@ -2,7 +2,8 @@
 """Tokens that rollout correction rejects leave the loss and every denominator."""
 
 import pytest
-from answers import LOG_PROB, RIGHT, WRONG
+
+from tests.trainer.step.answers import LOG_PROB, RIGHT, WRONG
 
 REJECT = {"rollout_rs": "token_k1", "rollout_rs_threshold": "0.5_2.0", "rollout_is": None}
 FAR = {1: LOG_PROB - 3.0}

@@ -2,7 +2,8 @@
 """Which rows of a step reach the workers, and in which mini-batch of which rank."""
 
 import pytest
-from answers import CUT, EMPTY, PAD, RIGHT, UNGRADED, WRONG
+
+from tests.trainer.step.answers import CUT, EMPTY, PAD, RIGHT, UNGRADED, WRONG
 
 SIGNAL = [RIGHT, WRONG, WRONG]
 LEVEL = [RIGHT, RIGHT, RIGHT]

@@ -2,9 +2,9 @@
 """What travels with each sample for the loss: whether it is correct, and the counts of its mini-batch."""
 
 import pytest
-from answers import CUT, LIMIT, PAD, RIGHT, UNGRADED, WRONG
 
 from klear_verl.errors import DataError
+from tests.trainer.step.answers import CUT, LIMIT, PAD, RIGHT, UNGRADED, WRONG
 
 PENALTY = {"overlong": {"mode": "penalty", "buffer_tokens": 4, "penalty": 1.0}}
 REJECTION = {"rollout_correction": {"rollout_is": None, "rollout_rs": "token_k1", "rollout_rs_threshold": "0.5_2.0"}}

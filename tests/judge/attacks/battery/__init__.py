@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from battery import (
+from tests.judge.attacks.battery import (
     assert_cheats,
     bombs,
     clocks,
@@ -30,7 +30,7 @@ from battery import (
     state,
     survivors,
 )
-from battery.attack import Attack
+from tests.judge.attacks.battery.attack import Attack
 
 ATTACKS: dict[str, tuple[Attack, ...]] = {
     "reading expected outputs": reading.ATTACKS + reading_tests.ATTACKS,

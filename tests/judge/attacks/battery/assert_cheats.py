@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from battery.attack import ANY, asserts
+from tests.judge.attacks.battery.attack import ANY, asserts
 
 _CHECK = "assert f(2) == 4\nassert f(3) == 9"
 _HUMAN = "def check(candidate):\n    assert candidate(2) == 4\n    assert candidate(3) == 9\ncheck(f)"

@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from battery.attack import ANY, FAILS, HUNGRY, LIBC, SLOW, asserts, function, script
 from klear_verl.judge.verdict import Verdict
+from tests.judge.attacks.battery.attack import ANY, FAILS, HUNGRY, LIBC, SLOW, asserts, function, script
 
 _MUCH_OUTPUT = frozenset({Verdict.OLE})
 # Whichever limit comes first.

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from battery.attack import ANY, FAILS, LIBC, SLOW, asserts, function, script
+from tests.judge.attacks.battery.attack import ANY, FAILS, LIBC, SLOW, asserts, function, script
 
 _SPIN = "while True: pass"
 

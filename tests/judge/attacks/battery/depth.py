@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from battery.attack import ANY, LIBC, asserts, function, script
+from tests.judge.attacks.battery.attack import ANY, LIBC, asserts, function, script
 
 ATTACKS = (
     script(

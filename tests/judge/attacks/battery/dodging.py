@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from battery.attack import ANY, LIBC, asserts, function, script
+from tests.judge.attacks.battery.attack import ANY, LIBC, asserts, function, script
 
 # A system-call filter of its own: on(n, x) answers call n with x. 0x5…: with an error; 0x80000000: with death.
 _FILTER = (

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from battery.attack import script
+from tests.judge.attacks.battery.attack import script
 
 ATTACKS = (
     script(

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from battery.attack import ANY, KEY, asserts, function, pytests, script
+from tests.judge.attacks.battery.attack import ANY, KEY, asserts, function, pytests, script
 
 _CHECK = "assert f(2) == 4\nassert f(3) == 9"
 _MODULE = "def test_two():\n    assert f(2) == 4"

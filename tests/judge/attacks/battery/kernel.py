@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from battery.attack import LIBC, Attack, script, syscall
+from tests.judge.attacks.battery.attack import LIBC, Attack, script, syscall
 
 _FORKED = "pid = libc.{call}\nif pid == 0: libc._exit(0)\nprint(42 if pid > 0 else 'refused')"
 

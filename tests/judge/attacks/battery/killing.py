@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from battery.attack import ANY, LIBC, Attack, script
+from tests.judge.attacks.battery.attack import ANY, LIBC, Attack, script
 
 # In a namespace of its own the parent may have no number, and others may have ours.
 _TARGETS = "targets = {os.getppid(), @PID@, @SUPERVISOR@} - {0, os.getpid()}\n"

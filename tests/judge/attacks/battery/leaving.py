@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from battery.attack import FAILS, LIBC, Attack, asserts, function, pytests, script
 from klear_verl.judge.verdict import Verdict
+from tests.judge.attacks.battery.attack import FAILS, LIBC, Attack, asserts, function, pytests, script
 
 _CHECK = "assert f(2) == 4\nassert f(3) == 9"
 _MODULE = "def test_two():\n    assert f(2) == 4\ndef test_three():\n    assert f(3) == 9"

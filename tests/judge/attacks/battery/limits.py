@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from battery.attack import ANY, LIBC, function, script
+from tests.judge.attacks.battery.attack import ANY, LIBC, function, script
 
 _RAISE = """
 import resource

@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from battery.attack import ANY, FAILS, function
 from klear_verl.judge.verdict import Verdict
+from tests.judge.attacks.battery.attack import ANY, FAILS, function
 
 _ALL = "__eq__ = lambda s, o: True; __ne__ = lambda s, o: False; __hash__ = lambda s: 0"
 _LIARS = {

@@ -6,7 +6,7 @@ Each tries a call that a solution is refused, in the other numbering. `answer` j
 
 from __future__ import annotations
 
-from battery.attack import FAILS, LIBC, Attack, script
+from tests.judge.attacks.battery.attack import FAILS, LIBC, Attack, script
 
 # The code is put below 4 GiB, where the 32-bit gate can reach its arguments.
 _CODE = (

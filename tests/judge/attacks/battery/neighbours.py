@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from battery.attack import LIBC
+from tests.judge.attacks.battery.attack import LIBC
 
 
 @dataclass(frozen=True)

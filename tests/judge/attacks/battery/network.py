@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from battery.attack import LIBC, Attack, script, syscall
+from tests.judge.attacks.battery.attack import LIBC, Attack, script, syscall
 
 _SOCKET = "import socket\n"
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from battery.attack import ANY, WRONG, function, script
+from tests.judge.attacks.battery.attack import ANY, WRONG, function, script
 
 ATTACKS = (
     script("output_all_bytes", "is no text", "import os\nos.write(1, bytes(range(256)) * 10)", allowed=WRONG),

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from battery.attack import ANY, KEY, function, script
+from tests.judge.attacks.battery.attack import ANY, KEY, function, script
 
 # Whatever code of the judge is in this process: its functions, found through the collector, return a constant.
 _GUT = """

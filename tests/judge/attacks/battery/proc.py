@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from battery.attack import Attack, asserts, relay, script
 from klear_verl.judge.problem import Problem, StdioTest
+from tests.judge.attacks.battery.attack import Attack, asserts, relay, script
 
 _ANY_FILE = """
 import os

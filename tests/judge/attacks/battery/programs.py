@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from battery.attack import LIBC, script
+from tests.judge.attacks.battery.attack import LIBC, script
 
 _EXEC = "import os, sys\n"
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from battery.attack import ANY, pytests
+from tests.judge.attacks.battery.attack import ANY, pytests
 
 _PLAIN = "def test_two():\n    assert f(2) == 4\ndef test_three():\n    assert f(3) == 9"
 _CLASS = "class TestF:\n    def test_two(self):\n        assert f(2) == 4"

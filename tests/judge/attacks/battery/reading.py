@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from battery.attack import ANY, FIND_KEY, KEY, LIBC, Attack, script
 from klear_verl.judge.problem import Problem, StdioTest
+from tests.judge.attacks.battery.attack import ANY, FIND_KEY, KEY, LIBC, Attack, script
 
 _START = (
     FIND_KEY

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from battery.attack import ANY, FIND_KEY, KEY, Attack, asserts, function, pytests
+from tests.judge.attacks.battery.attack import ANY, FIND_KEY, KEY, Attack, asserts, function, pytests
 
 ATTACKS: tuple[Attack, ...] = (
     function(

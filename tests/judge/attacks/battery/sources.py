@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from battery.attack import ANY, FAILS, WRONG, asserts, function, script
 from klear_verl.judge.verdict import Verdict
+from tests.judge.attacks.battery.attack import ANY, FAILS, WRONG, asserts, function, script
 
 _BROKEN = frozenset({Verdict.CE})
 _HARD = frozenset({Verdict.CE, Verdict.RE, Verdict.MLE, Verdict.TLE, Verdict.WA})

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from battery.attack import FAILS, LIBC, SLOW, Attack, relay, script
+from tests.judge.attacks.battery.attack import FAILS, LIBC, SLOW, Attack, relay, script
 
 # Name: (leave something, is it there?). `leave` may fail as it likes, `found` is an expression.
 _CHANNELS = {

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from battery.attack import ANY, FAILS, LIBC, SLOW, asserts, script
+from tests.judge.attacks.battery.attack import ANY, FAILS, LIBC, SLOW, asserts, script
 
 _NAMED = LIBC + "import sys, time\ndef stay():\n    libc.prctl(15, b'@NAME@')\n    time.sleep(600)\n    os._exit(0)\n"
 

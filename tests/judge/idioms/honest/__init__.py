@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from honest import calling, language, packages, reading, runtime, testing, writing
-from honest.idiom import Idiom
+from tests.judge.idioms.honest import calling, language, packages, reading, runtime, testing, writing
+from tests.judge.idioms.honest.idiom import Idiom
 
 IDIOMS: dict[str, tuple[Idiom, ...]] = {
     "reading": reading.IDIOMS,

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from honest.idiom import function
+from tests.judge.idioms.honest.idiom import function
 
 IDIOMS = (
     function("plain", "def f(a, b): return a + b", ([1, 2], 3), ([[1], [2]], [1, 2]), (["a", "b"], "ab")),

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from honest.idiom import function, script, total
+from tests.judge.idioms.honest.idiom import function, script, total
 
 IDIOMS = (
     total("numpy_sum", "import numpy\nprint(numpy.array(open(0).read().split(), dtype=int).sum())", needs="numpy"),

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from honest.idiom import function, script, total
+from tests.judge.idioms.honest.idiom import function, script, total
 
 _SUM = "sum(map(int, open(0).read().split()))"
 _DEPTH = "def depth(n):\n    return 0 if n == 0 else 1 + depth(n - 1)\n"

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from honest.idiom import asserts, pytests
+from tests.judge.idioms.honest.idiom import asserts, pytests
 
 _SQUARE = "def f(x): return x * x"
 

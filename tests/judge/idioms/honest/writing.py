@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from honest.idiom import script, total
+from tests.judge.idioms.honest.idiom import script, total
 
 _SUM = "sum(map(int, open(0).read().split()))"
 

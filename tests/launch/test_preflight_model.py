@@ -7,11 +7,11 @@ import json
 from pathlib import Path
 
 import pytest
-from preflight_samples import write_model
 
 from klear_verl.errors import ConfigError
 from klear_verl.launch.preflight.lengths import load_tokenizer
 from klear_verl.launch.preflight.model import check_model
+from tests.launch.preflight_samples import write_model
 
 KEY = "actor_rollout_ref.model.path"
 

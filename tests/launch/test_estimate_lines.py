@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from full_size_models import QWEN3_1_7B, QWEN3_8B
 from omegaconf import DictConfig, OmegaConf
-from preflight_samples import write_model
 
 from klear_verl.launch.estimate import describe, estimate_lines
 from klear_verl.launch.recipes import compose
+from tests.launch.full_size_models import QWEN3_1_7B, QWEN3_8B
+from tests.launch.preflight_samples import write_model
 
 GIB = 1 << 30
 

@@ -9,7 +9,6 @@ from types import SimpleNamespace
 
 import pytest
 from omegaconf import DictConfig, OmegaConf
-from preflight_samples import CODE_ROW, MATH_ROW, SFT_ROW, write_jsonl, write_model, write_parquet
 
 from klear_verl.errors import ConfigError, KlearError
 from klear_verl.launch.preflight import (
@@ -23,6 +22,7 @@ from klear_verl.launch.preflight import (
     sft_problems,
 )
 from klear_verl.launch.recipes import compose
+from tests.launch.preflight_samples import CODE_ROW, MATH_ROW, SFT_ROW, write_jsonl, write_model, write_parquet
 
 
 @pytest.fixture(autouse=True)

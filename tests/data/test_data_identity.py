@@ -5,13 +5,13 @@ import json
 
 import pytest
 from omegaconf import OmegaConf
-from preflight_samples import MATH_ROW, SFT_ROW, write_model, write_parquet
 from verl.utils import hf_tokenizer
 from verl.utils.dataset.multiturn_sft_dataset import MultiTurnSFTDataset
 from verl.utils.dataset.rl_dataset import RLHFDataset
 
 from klear_verl.data.identity import check_identity, data_identity, save_identity
 from klear_verl.errors import DataError
+from tests.launch.preflight_samples import MATH_ROW, SFT_ROW, write_model, write_parquet
 
 
 @pytest.fixture(scope="module")

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from preflight_samples import write_model
 
 from klear_verl.errors import DataError
 from klear_verl.launch.preflight.lengths import LengthCheck, Tokenizer, load_tokenizer
+from tests.launch.preflight_samples import write_model
 
 # "user: " and the newline of the chat template.
 OVERHEAD = 7

@@ -7,12 +7,12 @@ import sys
 
 import pytest
 from omegaconf import OmegaConf
-from preflight_samples import write_model
 
 from klear_verl.launch import launcher as launch_module
 from klear_verl.launch.launcher import launch
 from klear_verl.launch.run_dir import RunDir, RunRecord
 from klear_verl.launch.supervise import RunFailed
+from tests.launch.preflight_samples import write_model
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from full_size_models import QWEN3_1_7B, QWEN3_8B
 from omegaconf import DictConfig, OmegaConf
 
 from klear_verl.launch.preflight import batches, groups, parallel
@@ -17,6 +16,7 @@ from klear_verl.launch.preflight.model import ModelFacts
 from klear_verl.launch.recipes import compose, recipe_names, recipes_root
 from klear_verl.trainer import compatibility
 from klear_verl.trainer.config import KlearConfig
+from tests.launch.full_size_models import QWEN3_1_7B, QWEN3_8B
 
 TASKS = ("math", "code")
 SIZES = ("", "_8gpu", "_1gpu")
