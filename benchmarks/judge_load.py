@@ -28,8 +28,7 @@ from typing import Any
 from judge_bench import machine, tables
 from judge_bench.load_programs import LIMITS, Solution, solutions
 
-from klear_verl.judge.config import JudgeConfig
-from klear_verl.judge.judge import Judge
+from klear_verl.judge import Judge, JudgeConfig
 
 
 @dataclass(frozen=True)

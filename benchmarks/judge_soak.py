@@ -33,8 +33,7 @@ from judge_bench.sampling import Moment, Sampler
 from judge_bench.soak_picture import draw
 from judge_bench.soak_programs import PROGRAMS, Program, endless_sequence
 
-from klear_verl.judge.config import JudgeConfig, Limits
-from klear_verl.judge.judge import Judge
+from klear_verl.judge import Judge, JudgeConfig, Limits
 
 LIMITS = Limits(cpu_s=2.0, wall_s=4.0, memory_mib=1024, stdout_mib=1.0)
 TIER_MIB = 60.0

@@ -30,9 +30,7 @@ import psutil
 import ray
 
 from klear_verl.cpu import environment
-from klear_verl.judge.config import JudgeConfig
-from klear_verl.judge.judge import Judge
-from klear_verl.judge.problem import Problem, StdioTest
+from klear_verl.judge import Judge, JudgeConfig, Problem, StdioTest
 from klear_verl.reward.judge_pool.client import RayJudge
 from klear_verl.reward.judge_pool.config import JudgePoolConfig
 

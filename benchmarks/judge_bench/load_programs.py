@@ -11,8 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from klear_verl.judge.config import Limits
-from klear_verl.judge.problem import CallTest, Problem, StdioTest
+from klear_verl.judge import CallTest, Limits, Problem, StdioTest
 
 from .programs import calibrate_loops
 

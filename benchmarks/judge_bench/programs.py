@@ -11,7 +11,7 @@ import statistics
 import time
 from dataclasses import dataclass
 
-from klear_verl.judge.problem import Problem, StdioTest
+from klear_verl.judge import Problem, StdioTest
 
 IMPORTS = {
     "trivial": ("", "sum(numbers)"),

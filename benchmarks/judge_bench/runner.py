@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from klear_verl.judge.problem import Problem
+from klear_verl.judge import Problem
 
 from .contestants import Contestant
 from .programs import Case

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from klear_verl.judge.problem import AssertTest, CallTest, Problem, StdioTest
+from klear_verl.judge import AssertTest, CallTest, Problem, StdioTest
 
 MARKER = "klear-soak"
 """In the name of everything that a program tries to leave behind."""

@@ -8,10 +8,7 @@ from typing import Any
 
 import pytest
 
-from klear_verl.judge.config import JudgeConfig, Limits
-from klear_verl.judge.judge import Judge
-from klear_verl.judge.problem import AssertTest, CallTest, Problem
-from klear_verl.judge.verdict import Judgement
+from klear_verl.judge import AssertTest, CallTest, Judge, JudgeConfig, Judgement, Limits, Problem
 
 SHORT = Limits(cpu_s=0.5, wall_s=1.5, memory_mib=192, stdout_mib=1)
 

@@ -9,9 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from klear_verl.judge.judge import Judge
-from klear_verl.judge.problem import Problem, PytestTest
-from klear_verl.judge.verdict import Judgement, Verdict
+from klear_verl.judge import Judge, Judgement, Problem, PytestTest, Verdict
 
 Asserting = Callable[[str, str], Judgement]
 CHECK = "assert f(2) == 4\nassert f(3) == 9"

@@ -9,9 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from klear_verl.judge.judge import Judge
-from klear_verl.judge.problem import CallTest, Problem
-from klear_verl.judge.verdict import Judgement, Verdict
+from klear_verl.judge import CallTest, Judge, Judgement, Problem, Verdict
 
 Call = Callable[..., Judgement]
 

@@ -12,8 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from klear_verl.errors import DataError
-from klear_verl.judge.formats import content_id, problem_from_ground_truth
-from klear_verl.judge.problem import AssertTest, CallTest, Problem, PytestTest, StdioTest
+from klear_verl.judge import AssertTest, CallTest, Problem, PytestTest, StdioTest, content_id, problem_from_ground_truth
 
 
 def read(truth: Any, **more: Any) -> Problem:

@@ -16,9 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from klear_verl.errors import DataError
-from klear_verl.judge.formats import problem_from_ground_truth
+from klear_verl.judge import CallTest, Problem, StdioTest, problem_from_ground_truth
 from klear_verl.judge.formats.packed import unpack_text, unpickle_text
-from klear_verl.judge.problem import CallTest, Problem, StdioTest
 
 
 def read(truth: Any) -> Problem:

@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from klear_verl.errors import DataError
-from klear_verl.judge.formats import problem_from_ground_truth
-from klear_verl.judge.problem import AssertTest, Problem, Test
+from klear_verl.judge import AssertTest, Problem, Test, problem_from_ground_truth
 
 
 def read(truth: Any) -> Problem:

@@ -10,9 +10,7 @@ from typing import Any
 
 import pytest
 
-from klear_verl.judge.formats import problem_from_ground_truth
-from klear_verl.judge.judge import Judge
-from klear_verl.judge.problem import Problem
+from klear_verl.judge import Judge, Problem, problem_from_ground_truth
 
 DATA = Path(__file__).parents[2] / "../shared/data/HumanEval.jsonl.gz"
 pytestmark = pytest.mark.skipif(not DATA.exists(), reason=f"no {DATA.name} in ../shared/data")

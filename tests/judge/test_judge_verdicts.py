@@ -5,10 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from klear_verl.judge.config import JudgeConfig, Limits
-from klear_verl.judge.judge import Judge
-from klear_verl.judge.problem import Problem, StdioTest
-from klear_verl.judge.verdict import Judgement, Verdict
+from klear_verl.judge import Judge, JudgeConfig, Judgement, Limits, Problem, StdioTest, Verdict
 
 BURN = "import time\nend = time.process_time() + {}\nwhile time.process_time() < end: pass\nprint(42)"
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import psutil
 
-from klear_verl.judge.config import JudgeConfig
+from klear_verl.judge import JudgeConfig
 from klear_verl.judge.sandbox import layers
 from klear_verl.judge.sandbox.supervisor import ENVIRONMENT
 

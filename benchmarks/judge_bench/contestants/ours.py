@@ -5,8 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from klear_verl.judge.config import JudgeConfig, Limits
-from klear_verl.judge.judge import Judge
+from klear_verl.judge import Judge, JudgeConfig, Limits
 
 from ..programs import Case
 from . import Done

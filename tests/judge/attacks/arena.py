@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from klear_verl.judge.judge import Judge
+from klear_verl.judge import Judge
 from tests.judge.attacks.battery.attack import Attack
 from tests.judge.attacks.machine import MOST_GROWTH_MIB, Watch
 from tests.judge.attacks.outside import Outside

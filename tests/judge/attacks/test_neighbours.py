@@ -8,9 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from klear_verl.judge.config import JudgeConfig
-from klear_verl.judge.judge import Judge
-from klear_verl.judge.problem import Problem, StdioTest
+from klear_verl.judge import Judge, JudgeConfig, Problem, StdioTest
 from tests.judge.attacks.battery.neighbours import NEIGHBOURS, Neighbours
 from tests.judge.attacks.trial import SHORT
 

@@ -11,10 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from klear_verl.judge.config import JudgeConfig, Limits
-from klear_verl.judge.judge import Judge
-from klear_verl.judge.problem import Problem, StdioTest
-from klear_verl.judge.verdict import Judgement, Verdict
+from klear_verl.judge import Judge, JudgeConfig, Judgement, Limits, Problem, StdioTest, Verdict
 from tests.judge.attacks.battery import ATTACKS
 from tests.judge.attacks.battery.attack import Attack
 from tests.judge.attacks.outside import Outside

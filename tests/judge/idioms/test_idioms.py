@@ -7,8 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from klear_verl.judge.judge import Judge
-from klear_verl.judge.problem import Problem, StdioTest
+from klear_verl.judge import Judge, Problem, StdioTest
 from tests.judge.attacks.trial import GRANULARITIES, idioms, judge_for_idioms, try_idiom
 from tests.judge.idioms.honest.beyond import BEYOND
 from tests.judge.idioms.honest.idiom import Idiom

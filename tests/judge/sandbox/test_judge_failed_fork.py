@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from klear_verl.judge.config import Limits
+from klear_verl.judge import Limits
 from klear_verl.judge.sandbox.cgroup import Cgroup, NoCgroup
 from klear_verl.judge.sandbox.layers import zygote_setup
 from klear_verl.judge.sandbox.session import Session

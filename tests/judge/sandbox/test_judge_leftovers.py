@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from klear_verl.judge.config import Limits
+from klear_verl.judge import Limits
 from klear_verl.judge.sandbox.layers import zygote_setup
 from klear_verl.judge.sandbox.session import Outcome, Session
 from klear_verl.judge.sandbox.supervisor import Zygote, ZygoteDied

@@ -16,11 +16,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from klear_verl.judge.config import JudgeConfig, Limits
-from klear_verl.judge.judge import Judge
-from klear_verl.judge.problem import AssertTest, CallTest, Problem, StdioTest
+from klear_verl.judge import AssertTest, CallTest, Judge, JudgeConfig, Limits, Problem, StdioTest, Verdict
 from klear_verl.judge.sandbox.zygote import wire
-from klear_verl.judge.verdict import Verdict
 
 EACH = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 FRAMES = st.lists(st.binary(min_size=1, max_size=64) | st.sampled_from([b"d", b"x", b"h", b"D" * 29]), max_size=6)

@@ -20,13 +20,10 @@ from pathlib import Path
 import pytest
 
 from klear_verl.errors import DataError, EnvironmentProblem
-from klear_verl.judge.config import JudgeConfig, Limits
-from klear_verl.judge.judge import Judge
-from klear_verl.judge.problem import CallTest, Problem, StdioTest
+from klear_verl.judge import CallTest, Judge, JudgeConfig, Limits, Problem, StdioTest, Verdict
 from klear_verl.judge.sandbox import layers, seccomp
 from klear_verl.judge.sandbox.processes import children
 from klear_verl.judge.sandbox.supervisor import Zygote, ZygoteDied
-from klear_verl.judge.verdict import Verdict
 
 ECHO = Problem(id="echo", tests=tuple(StdioTest(input=f"{row}\n", output=f"{row}\n") for row in range(4)))
 SLEEP = "import time; time.sleep(0.3); print(input())"

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from klear_verl.judge.verdict import Judgement, Verdict
+from klear_verl.judge import Judgement, Verdict
 
 Asserting = Callable[[str, str], Judgement]
 

@@ -12,8 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from klear_verl.judge.problem import AssertTest, CallTest, Problem, PytestTest, StdioTest, Test
-from klear_verl.judge.verdict import Verdict
+from klear_verl.judge import AssertTest, CallTest, Problem, PytestTest, StdioTest, Test, Verdict
 
 FAILS = frozenset({Verdict.WA, Verdict.RE})
 """What becomes of most attacks: refused and so without an answer, or dead."""

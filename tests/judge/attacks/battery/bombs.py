@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from klear_verl.judge.verdict import Verdict
+from klear_verl.judge import Verdict
 from tests.judge.attacks.battery.attack import ANY, FAILS, HUNGRY, LIBC, SLOW, asserts, function, script
 
 _MUCH_OUTPUT = frozenset({Verdict.OLE})

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from klear_verl.judge.verdict import Verdict
+from klear_verl.judge import Verdict
 from tests.judge.attacks.battery.attack import FAILS, LIBC, Attack, asserts, function, pytests, script
 
 _CHECK = "assert f(2) == 4\nassert f(3) == 9"

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from klear_verl.judge.verdict import Verdict
+from klear_verl.judge import Verdict
 from tests.judge.attacks.battery.attack import ANY, FAILS, function
 
 _ALL = "__eq__ = lambda s, o: True; __ne__ = lambda s, o: False; __hash__ = lambda s: 0"

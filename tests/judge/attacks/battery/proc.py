@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from klear_verl.judge.problem import Problem, StdioTest
+from klear_verl.judge import Problem, StdioTest
 from tests.judge.attacks.battery.attack import Attack, asserts, relay, script
 
 _ANY_FILE = """

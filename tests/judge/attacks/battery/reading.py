@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from klear_verl.judge.problem import Problem, StdioTest
+from klear_verl.judge import Problem, StdioTest
 from tests.judge.attacks.battery.attack import ANY, FIND_KEY, KEY, LIBC, Attack, script
 
 _START = (

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from klear_verl.judge.verdict import Verdict
+from klear_verl.judge import Verdict
 from tests.judge.attacks.battery.attack import ANY, FAILS, WRONG, asserts, function, script
 
 _BROKEN = frozenset({Verdict.CE})

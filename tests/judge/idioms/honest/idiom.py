@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from klear_verl.judge.problem import AssertTest, CallTest, Problem, PytestTest, StdioTest, Test
+from klear_verl.judge import AssertTest, CallTest, Problem, PytestTest, StdioTest, Test
 
 
 @dataclass(frozen=True)
