@@ -3,19 +3,14 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from dataclasses import replace
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from klear_verl.errors import DataError
-from klear_verl.judge.formats import content_id, problem_from_ground_truth
 from klear_verl.judge.judge import Judge
-from klear_verl.judge.problem import Problem
 from klear_verl.judge.verdict import Judgement
 from klear_verl.reward.config import RewardConfig
 from klear_verl.reward.extraction import extract_program
+from klear_verl.reward.references import code_reference
 from klear_verl.reward.result import ScoreRequest, ScoreResult
 from klear_verl.reward.shaping import shape_pass_rate
 from klear_verl.reward.think import parse_think, text_after_think
@@ -42,7 +37,7 @@ class CodeScorer:
         Raises:
             DataError: the ground truth is in none of the formats that the judge reads.
         """
-        problem = problem_of(request)
+        problem = code_reference(request.ground_truth, request.extra_info, f"row '{request.id}'")
         program, fault = self._program(request.response)
         if program is None:
             return self._malformed(request, fault)
@@ -50,7 +45,7 @@ class CodeScorer:
 
     async def score_async(self, request: ScoreRequest) -> ScoreResult:
         """As `score`, without holding the event loop while the judge works."""
-        problem = problem_of(request)
+        problem = code_reference(request.ground_truth, request.extra_info, f"row '{request.id}'")
         program, fault = self._program(request.response)
         if program is None:
             return self._malformed(request, fault)
@@ -127,43 +122,3 @@ def start_judge(config: RewardConfig, in_cluster: bool) -> Judge | RayJudge:
     from klear_verl.reward.judge_pool.client import RayJudge  # only here: scoring without a cluster needs no Ray
 
     return RayJudge(config.judge, config.judge_pool)
-
-
-def problem_of(request: ScoreRequest) -> Problem:
-    """The problem of a row. Its id is a digest of the tests, so that every response of a group meets the same subset
-    of them.
-
-    Raises:
-        DataError: naming the row.
-    """
-    truth = request.ground_truth
-    if not isinstance(truth, (str, Mapping)):
-        raise DataError(
-            f"row '{request.id}': the ground truth of a code row must be a JSON object or its text, "
-            f"got {type(truth).__name__}",
-            "docs/concepts/judge.md lists the accepted ground truths; or correct data_source",
-        )
-    try:
-        text = truth if isinstance(truth, str) else json.dumps(_plain(truth))
-        return _read_problem(text, request.extra_info.get("fn_name"))
-    except DataError as error:
-        raise DataError(f"row '{request.id}': {error.what}", error.remedy) from error
-
-
-@lru_cache(maxsize=64)
-def _read_problem(text: str, fn_name: str | None) -> Problem:
-    # The responses of a group arrive together, and the tests of one problem can be megabytes of JSON.
-    return problem_from_ground_truth(text, problem_id=content_id(text), extra_info={"fn_name": fn_name})
-
-
-def _plain(value: Any) -> Any:
-    """numpy values, as parquet rows carry them, as plain Python."""
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    if hasattr(value, "tolist"):
-        return _plain(value.tolist())
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    if value is None or isinstance(value, (str, int, float)):
-        return value
-    raise DataError(f"ground truth: a value of type {type(value).__name__} is not JSON", "correct the row")

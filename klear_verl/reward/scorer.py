@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 
 from klear_verl.errors import EnvironmentProblem
 from klear_verl.reward.config import RewardConfig
-from klear_verl.reward.math.scorer import MathScorer, reference_answer
+from klear_verl.reward.math.scorer import MathScorer
+from klear_verl.reward.references import code_reference, math_reference
 from klear_verl.reward.result import ScoreRequest, ScoreResult
 
 if TYPE_CHECKING:
@@ -80,17 +81,17 @@ class Scorer:
                     future.cancel()
 
     def check(self, request: ScoreRequest) -> None:
-        """Checks that a row can be scored, without scoring: its data_source and the format of its ground truth.
+        """Checks that a row can be scored, without scoring: its data_source and the form of its ground truth.
+
+        `ReferenceCheck` also finds references that have the right form and no reading.
 
         Raises:
             DataError: as `score` would.
         """
         if self.config.task_of(request.data_source) == "math":
-            reference_answer(request)
+            math_reference(request.ground_truth, f"row '{request.id}'")
         else:
-            from klear_verl.reward.code_scorer import problem_of
-
-            problem_of(request)
+            code_reference(request.ground_truth, request.extra_info, f"row '{request.id}'")
 
     def close(self) -> None:
         """Ends every process that the scorer started."""

@@ -140,7 +140,8 @@ def test_misspelt_column_is_proposed(tmp_path: Path) -> None:
         ({"data_source": 3}, "data_source is 3"),
         ({"reward_model": "4"}, "reward_model is str"),
         ({"reward_model": {"style": "rule"}}, "reward_model has no ground_truth"),
-        ({"reward_model": {"ground_truth": " "}}, "is no math answer"),
+        ({"reward_model": {"ground_truth": " "}}, "must be a non-empty string or a number, got ' '"),
+        ({"reward_model": {"ground_truth": True}}, "must be a non-empty string or a number, got True"),
     ],
 )
 def test_bad_row_is_named_by_its_line(tmp_path: Path, change: dict[str, Any], said: str) -> None:
@@ -171,7 +172,7 @@ def test_data_source_is_free_where_another_manager_scores(tmp_path: Path) -> Non
 )
 def test_unreadable_tests_are_named_by_row(tmp_path: Path, truth: str) -> None:
     row = CODE_ROW | {"reward_model": {"ground_truth": truth}}
-    assert "line 3: reward_model.ground_truth" in refuse(with_row(tmp_path / "train.jsonl", {}, row))
+    assert "line 3: ground_truth" in refuse(with_row(tmp_path / "train.jsonl", {}, row))
 
 
 def test_fewer_rows_than_a_batch_are_named(tmp_path: Path) -> None:

@@ -9,8 +9,9 @@ import pytest
 
 from klear_verl.errors import DataError
 from klear_verl.judge.verdict import Judgement, Verdict
-from klear_verl.reward.code_scorer import CodeScorer, problem_of
+from klear_verl.reward.code_scorer import CodeScorer
 from klear_verl.reward.config import reward_config
+from klear_verl.reward.references import code_reference
 
 DOUBLE = "print(2 * int(input()))"
 HALF_RIGHT = "n = int(input())\nprint(2 * n if n < 0 or n == 1 else 0)"
@@ -81,11 +82,11 @@ def test_internal_error_of_the_judge_is_ungraded(code_request):
     assert result.detail == "zygote died"
 
 
-def test_ground_truth_as_dict_as_text_or_from_parquet_is_one_problem_with_one_id(code_request):
+def test_ground_truth_as_dict_as_text_or_from_parquet_is_one_problem_with_one_id():
     truth = {"inputs": ["1\n"], "outputs": ["2\n"]}
     arrays = {key: np.array(value, dtype=object) for key, value in truth.items()}
     forms = [truth, json.dumps(truth), arrays, dict(reversed(truth.items()))]
-    assert len({problem_of(code_request("", form)).id for form in forms}) == 1
+    assert len({code_reference(form, None, "row 1").id for form in forms}) == 1
 
 
 @pytest.mark.parametrize("truth", ["not json", {"inputs": ["1"]}, 4, {"inputs": ["1"], "outputs": []}])

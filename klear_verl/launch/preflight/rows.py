@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from typing import Any
 
 from klear_verl.errors import DataError
 from klear_verl.reward.config import RewardConfig
+from klear_verl.reward.references import code_reference, math_reference
 
 ROLES = ("system", "user", "assistant", "tool")
 
@@ -89,24 +89,12 @@ def check_sft_row(row: Mapping[str, Any], where: str, *, messages_key: str) -> N
 
 
 def _check_ground_truth(truth: Any, row: Mapping[str, Any], where: str, source: str, reward: RewardConfig) -> None:
-    from klear_verl.judge.formats import problem_from_ground_truth
-
     try:
         task = reward.task_of(source)
     except DataError as error:
         raise DataError(f"{where}: {error.what}", error.remedy) from error
     if task == "math":
-        if not isinstance(truth, str | int | float) or (isinstance(truth, str) and not truth.strip()):
-            raise DataError(
-                f"{where}: reward_model.ground_truth {truth!r} is no math answer", "give the answer as text"
-            )
-        return
-    extra = row.get("extra_info")
-    # Reading needs an id only to name the problem; drawing tests is the scorer's business.
-    problem_id = hashlib.sha256(where.encode()).hexdigest()[:12]
-    try:
-        problem_from_ground_truth(
-            truth, problem_id=problem_id, extra_info=dict(extra) if isinstance(extra, Mapping) else None
-        )
-    except DataError as error:
-        raise DataError(f"{where}: reward_model.ground_truth: {error.what}", error.remedy) from error
+        math_reference(truth, where)
+    else:
+        extra = row.get("extra_info")
+        code_reference(truth, extra if isinstance(extra, Mapping) else None, where)

@@ -4,11 +4,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
-from klear_verl.errors import DataError
 from klear_verl.reward.config import RewardConfig
 from klear_verl.reward.math.pool import MathGrade, MathPool
+from klear_verl.reward.references import math_reference
 from klear_verl.reward.result import ScoreRequest, ScoreResult
 from klear_verl.reward.think import parse_think, text_after_think
 
@@ -34,7 +33,7 @@ class MathScorer:
         Raises:
             DataError: the ground truth is not a reference answer.
         """
-        gold = reference_answer(request)
+        gold = math_reference(request.ground_truth, f"row '{request.id}'")
         rewards = self._config.math
         if self._config.think == "required":
             parsed = parse_think(request.response, prefilled=self._config.think_prefilled)
@@ -67,24 +66,6 @@ class MathScorer:
     def _grade(self, gold: str, answer: str) -> MathGrade:
         grade = self._pool.grade(gold, answer)
         return self._pool.grade(gold, answer) if grade.outcome in _RETRIED else grade
-
-
-def reference_answer(request: ScoreRequest) -> str:
-    """The reference as text.
-
-    Raises:
-        DataError: it is neither text nor a number, or it is empty.
-    """
-    gold: Any = request.ground_truth
-    if isinstance(gold, (int, float)) and not isinstance(gold, bool):
-        return repr(gold)
-    if not isinstance(gold, str) or not gold.strip():
-        raise DataError(
-            f"row '{request.id}': the ground truth of a math row must be a non-empty string or a number, "
-            f"got {repr(gold)[:200]}",
-            'put the reference answer there, as in "4" or "\\\\frac{1}{2}", or correct data_source',
-        )
-    return gold
 
 
 def _failure(grade: MathGrade, gold: str) -> str:

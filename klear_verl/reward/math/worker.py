@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One grader process: reads a gradable pair per line on standard input, writes the outcome per line on standard output.
 
-Run as `python -m klear_verl.reward.math.worker`, by `math_pool.MathPool` only. It imports math-verify and nothing
+Run as `python -m klear_verl.reward.math.worker`, by `pool.MathPool` only. It imports math-verify and nothing
 heavier. It runs math-verify without math-verify's own time-outs, which need signal.alarm in a main thread and report
 a time-out as "not equal"; instead the kernel kills this process when a pair takes too long, even inside one C call,
 and even if its parent is gone.

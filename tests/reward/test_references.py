@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Properties of the one rule for references."""
+
+import numpy as np
+import pytest
+
+from klear_verl.errors import DataError
+from klear_verl.launch.preflight.rows import check_rl_row
+from klear_verl.reward.config import reward_config
+from klear_verl.reward.references import ReferenceCheck, code_reference, math_reference
+
+NO_MATH_REFERENCE = [None, True, False, "", " \n", ["4"], {"answer": 4}, float("nan"), float("inf"), np.bool_(True)]
+NO_CODE_REFERENCE = [None, True, 4, "", "not json", "[]", {}, {"inputs": ["1"]}, {"inputs": ["1"], "outputs": []}]
+
+
+@pytest.fixture(scope="module")
+def references():
+    with ReferenceCheck(reward_config({"math": {"cpu_s": 0.5}})) as check:
+        yield check
+
+
+@pytest.mark.parametrize("truth", NO_MATH_REFERENCE)
+def test_what_is_no_math_reference_is_refused_by_scorer_preflight_and_check_alike(
+    scorer, references, math_request, truth
+):
+    with pytest.raises(DataError, match=r"row 'm': the ground truth of a math row"):
+        scorer.score(math_request("<think></think>4", ground_truth=truth))
+    with pytest.raises(DataError, match=r"row 'm': the ground truth of a math row"):
+        scorer.check(math_request("", ground_truth=truth))
+    with pytest.raises(DataError, match=r"^a file, row 7: "):
+        references.check("math", truth, None, "a file, row 7")
+    with pytest.raises(DataError, match=r"^a file, row 7: "):
+        _preflight("math", truth)
+
+
+@pytest.mark.parametrize("truth", NO_CODE_REFERENCE)
+def test_what_is_no_code_reference_is_refused_by_scorer_preflight_and_check_alike(
+    scorer, references, code_request, truth
+):
+    request = code_request("<think></think>```python\n1\n```", {"inputs": ["1"], "outputs": ["1"]})
+    request = type(request)(request.id, request.data_source, request.response, truth)
+    with pytest.raises(DataError, match=r"row 'c': "):
+        scorer.score(request)
+    with pytest.raises(DataError, match=r"row 'c': "):
+        scorer.check(request)
+    with pytest.raises(DataError, match=r"^a file, row 7: "):
+        references.check("apps", truth, None, "a file, row 7")
+    with pytest.raises(DataError, match=r"^a file, row 7: "):
+        _preflight("apps", truth)
+
+
+@pytest.mark.parametrize(
+    ("truth", "text"),
+    [("4", "4"), (4, "4"), (-4.5, "-4.5"), (np.int64(4), "4"), (np.float64(0.5), "0.5"), (10**30, str(10**30))],
+)
+def test_text_and_finite_numbers_are_math_references_whatever_library_made_them(truth, text):
+    assert math_reference(truth, "row 1") == text
+
+
+@pytest.mark.parametrize("truth", ["4", "-3.25", "1,234", "\\frac{1}{2}", "\\boxed{(1,2)}", "10\\%", "x^2+1", 4, 4.0])
+def test_references_that_can_be_read_pass(references, truth):
+    references.check("math", truth, None, "row 1")
+
+
+@pytest.mark.parametrize("truth", ["\\frac{", "?", "####", "\\boxed{"])
+def test_math_references_without_a_reading_are_refused_and_named(references, truth):
+    for _ in range(2):  # the second time too: only readable ones are remembered
+        with pytest.raises(DataError, match=r"^rows.parquet, row 3: the ground truth .* can't be graded against"):
+            references.check("math", truth, None, "rows.parquet, row 3")
+
+
+def test_math_reference_that_takes_for_ever_is_refused_within_the_limit_of_one_grading(references):
+    with pytest.raises(DataError, match=r"over 0.5 s of CPU time"):
+        references.check("math", "9^{9^{9^{9}}}", None, "row 1")
+    references.check("math", "\\frac{1}{2}", None, "row 2")
+
+
+def test_unknown_data_source_is_refused_with_the_row(references):
+    with pytest.raises(DataError, match=r"^row 1: data_source 'gsm9k' is unknown"):
+        references.check("gsm9k", "4", None, "row 1")
+
+
+def test_name_of_a_function_from_extra_info_must_be_a_name(references):
+    truth = {"inputs": ["1"], "outputs": ["1"]}
+    assert code_reference(truth, {"fn_name": "double"}, "row 1").entry_point == "double"
+    with pytest.raises(DataError, match=r"^row 1: extra_info.fn_name is list"):
+        code_reference(truth, {"fn_name": ["double"]}, "row 1")
+
+
+def _preflight(source, truth):
+    row = {
+        "prompt": [{"role": "user", "content": "2+2"}],
+        "data_source": source,
+        "reward_model": {"ground_truth": truth},
+    }
+    check_rl_row(row, "a file, row 7", prompt_key="prompt", source_key="data_source", reward=reward_config(None))
