@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 
 from klear_verl.errors import DataError
-from klear_verl.launch.preflight.rows import check_rl_row
 from klear_verl.reward.config import reward_config
 from klear_verl.reward.references import ReferenceCheck, code_reference, math_reference
 
@@ -20,23 +19,17 @@ def references():
 
 
 @pytest.mark.parametrize("truth", NO_MATH_REFERENCE)
-def test_what_is_no_math_reference_is_refused_by_scorer_preflight_and_check_alike(
-    scorer, references, math_request, truth
-):
+def test_what_is_no_math_reference_is_refused_by_scorer_and_check_alike(scorer, references, math_request, truth):
     with pytest.raises(DataError, match=r"row 'm': the ground truth of a math row"):
         scorer.score(math_request("<think></think>4", ground_truth=truth))
     with pytest.raises(DataError, match=r"row 'm': the ground truth of a math row"):
         scorer.check(math_request("", ground_truth=truth))
     with pytest.raises(DataError, match=r"^a file, row 7: "):
         references.check("math", truth, None, "a file, row 7")
-    with pytest.raises(DataError, match=r"^a file, row 7: "):
-        _preflight("math", truth)
 
 
 @pytest.mark.parametrize("truth", NO_CODE_REFERENCE)
-def test_what_is_no_code_reference_is_refused_by_scorer_preflight_and_check_alike(
-    scorer, references, code_request, truth
-):
+def test_what_is_no_code_reference_is_refused_by_scorer_and_check_alike(scorer, references, code_request, truth):
     request = code_request("<think></think>```python\n1\n```", {"inputs": ["1"], "outputs": ["1"]})
     request = type(request)(request.id, request.data_source, request.response, truth)
     with pytest.raises(DataError, match=r"row 'c': "):
@@ -45,8 +38,6 @@ def test_what_is_no_code_reference_is_refused_by_scorer_preflight_and_check_alik
         scorer.check(request)
     with pytest.raises(DataError, match=r"^a file, row 7: "):
         references.check("apps", truth, None, "a file, row 7")
-    with pytest.raises(DataError, match=r"^a file, row 7: "):
-        _preflight("apps", truth)
 
 
 @pytest.mark.parametrize(
@@ -85,12 +76,3 @@ def test_name_of_a_function_from_extra_info_must_be_a_name(references):
     assert code_reference(truth, {"fn_name": "double"}, "row 1").entry_point == "double"
     with pytest.raises(DataError, match=r"^row 1: extra_info.fn_name is list"):
         code_reference(truth, {"fn_name": ["double"]}, "row 1")
-
-
-def _preflight(source, truth):
-    row = {
-        "prompt": [{"role": "user", "content": "2+2"}],
-        "data_source": source,
-        "reward_model": {"ground_truth": truth},
-    }
-    check_rl_row(row, "a file, row 7", prompt_key="prompt", source_key="data_source", reward=reward_config(None))

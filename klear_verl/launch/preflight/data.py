@@ -1,34 +1,46 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads the data of a run once, before the start: every row's shape, its reference and its prompt's length, within a
-time budget."""
+"""Reads the data of a run before the start: every row, its reference and its prompt's length. What a row must hold is
+said in `klear_verl.data`."""
 
 from __future__ import annotations
 
-import time
+import os
 from collections.abc import Iterator
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
+from tqdm import tqdm
 
-from klear_verl.errors import ConfigError
+from klear_verl.data.parallel import map_in_order
+from klear_verl.data.rows import SUFFIXES, Row, check_file, count_rows, good_row, read_rows
+from klear_verl.data.schemas import TrainingRow, TruthCheck, sft_row, training_row
+from klear_verl.errors import ConfigError, DataError
 from klear_verl.launch.preflight.batches import check_dataset_covers_a_batch, check_epochs_cover_the_steps
-from klear_verl.launch.preflight.data_files import (
-    RL_SUFFIXES,
-    SFT_SUFFIXES,
-    Row,
-    check_file,
-    count_rows,
-    is_remote,
-    listed_files,
-    read_rows,
-)
 from klear_verl.launch.preflight.groups import GENERATE, TRAINER_MODE
 from klear_verl.launch.preflight.lengths import LengthCheck, Tokenizer
-from klear_verl.launch.preflight.rows import check_rl_row, check_sft_row
 from klear_verl.reward.config import RewardConfig
+from klear_verl.reward.references import ReferenceCheck
 
-BUDGET_S = 30.0
-"""Seconds of row checking per option. A very large data set is checked as far as that goes, and a note says how far."""
+SFT_SUFFIXES = (".parquet",)
+"""verl 0.9.1's SFT data set reads nothing else (MultiTurnSFTDataset)."""
+
+SHOWN_FROM_ROWS = 2_000
+"""Fewer rows than this are checked before a progress line could be read."""
+
+
+def listed_files(cfg: DictConfig, key: str) -> list[str]:
+    """The files an option names: one path or a list of paths; [] when it is null."""
+    value = OmegaConf.select(cfg, key)
+    if value is None:
+        return []
+    return [str(item) for item in value] if isinstance(value, list | ListConfig) else [str(value)]
+
+
+def is_remote(path: str) -> bool:
+    """True for a path that verl fetches itself (hdfs://…): nothing can be checked before the start."""
+    return "://" in path
 
 
 def check_rl_data(cfg: DictConfig, reward: RewardConfig | None, tokenizer: Tokenizer | None) -> list[str]:
@@ -44,51 +56,79 @@ def check_rl_data(cfg: DictConfig, reward: RewardConfig | None, tokenizer: Token
 
     Raises:
         DataError, ConfigError: name the file, the row and the remedy.
+        EnvironmentProblem: no grader process that reads math references can be started.
     """
     notes: list[str] = []
-    custom = bool(OmegaConf.select(cfg, "data.custom_cls.path"))
-    prompt_key = str(OmegaConf.select(cfg, "data.prompt_key", default="prompt"))
-    source_key = str(OmegaConf.select(cfg, "data.reward_fn_key", default="data_source"))
-    for key in ("data.train_files", "data.val_files"):
-        files = _checked(cfg, key, RL_SUFFIXES, required=True)
-        if custom or not files:
-            continue  # a data set class of the user's reads its own format; remote files are fetched by verl
-        walk = _Walk(files, [prompt_key, source_key, "reward_model"], ["extra_info"])
-        limit = int(OmegaConf.select(cfg, "data.max_prompt_length"))
-        kwargs = dict(OmegaConf.select(cfg, "data.apply_chat_template_kwargs") or {})
-        lengths = LengthCheck(tokenizer, limit, kwargs) if tokenizer else None
-        for where, row in walk:
-            check_rl_row(row, where, prompt_key=prompt_key, source_key=source_key, reward=reward)
+    with nullcontext() if reward is None else _references(reward) as references:
+        for key in ("data.train_files", "data.val_files"):
+            files = _checked_files(cfg, key, SUFFIXES, required=True)
+            if OmegaConf.select(cfg, "data.custom_cls.path") or not files:
+                continue  # a data set class of the user's reads its own format; remote files are fetched by verl
+            lengths = _lengths(cfg, tokenizer)
+            usable = 0
+            for row in _training_rows(cfg, key, files, references.check if references else None):
+                usable += 1
+                if lengths:
+                    lengths.add(row.prompt, row.where)
             if lengths:
-                lengths.add(row[prompt_key], where)
-        usable = walk.rows
-        if lengths:
-            filtered = bool(OmegaConf.select(cfg, "data.filter_overlong_prompts"))
-            note = lengths.raise_if_cut(key, filtered=filtered, truncation=str(cfg.data.truncation))
-            notes += [note] if note else []
-            usable = lengths.within if filtered else walk.rows
-        notes += walk.notes(key)
-        if key == "data.train_files" and walk.complete:
-            _check_one_batch(cfg, usable)
+                filtered = bool(OmegaConf.select(cfg, "data.filter_overlong_prompts"))
+                note = lengths.raise_if_cut(key, filtered=filtered, truncation=str(cfg.data.truncation))
+                notes += [note] if note else []
+                usable = lengths.within if filtered else usable
+            if key == "data.train_files":
+                _check_one_batch(cfg, usable)
     return notes
 
 
-def check_sft_data(cfg: DictConfig) -> list[str]:
-    """Checks `data.train_files` and, where given, `data.val_files` of an SFT run. Returns notes; raises as
-    check_rl_data."""
-    notes: list[str] = []
+def check_sft_data(cfg: DictConfig) -> None:
+    """Checks `data.train_files` and, where given, `data.val_files` of an SFT run; raises as check_rl_data."""
     messages_key = str(OmegaConf.select(cfg, "data.messages_key", default="messages"))
     for key in ("data.train_files", "data.val_files"):
-        files = _checked(cfg, key, SFT_SUFFIXES, required=key == "data.train_files")
+        files = _checked_files(cfg, key, SFT_SUFFIXES, required=key == "data.train_files")
         if OmegaConf.select(cfg, "data.custom_cls.path") or not files:
             continue
-        walk = _Walk(files, [messages_key])
-        for where, row in walk:
-            check_sft_row(row, where, messages_key=messages_key)
-        notes += walk.notes(key)
+        rows = 0
+        for row in _counted(key, files, [messages_key], []):
+            sft_row(good_row(row), messages_key=messages_key)
+            rows += 1
         if key == "data.train_files":
-            _check_one_batch(cfg, sum(count_rows(file) for file in files))
-    return notes
+            _check_one_batch(cfg, rows)
+
+
+def _references(reward: RewardConfig) -> ReferenceCheck:
+    """One grader for each processor: nothing else runs yet."""
+    return ReferenceCheck(reward.model_copy(update={"math": reward.math.model_copy(update={"workers": _processors()})}))
+
+
+def _processors() -> int:
+    return len(os.sched_getaffinity(0))
+
+
+def _training_rows(cfg: DictConfig, key: str, files: list[Path], check: TruthCheck | None) -> Iterator[TrainingRow]:
+    prompt_key = str(OmegaConf.select(cfg, "data.prompt_key", default="prompt"))
+    source_key = str(OmegaConf.select(cfg, "data.reward_fn_key", default="data_source"))
+    typed = partial(training_row, check=check, prompt_key=prompt_key, source_key=source_key)
+    rows = _counted(key, files, [prompt_key, source_key, "reward_model"], ["extra_info"])
+    return map_in_order(lambda row: typed(good_row(row)), rows, _processors())
+
+
+def _counted(key: str, files: list[Path], columns: list[str], optional: list[str]) -> Iterator[Row | DataError]:
+    """The rows of several files, on a progress line if there are many."""
+    counts = [count_rows(file) for file in files]
+    total = None if None in counts else sum(filter(None, counts))
+    shown = total is None or total >= SHOWN_FROM_ROWS
+    with tqdm(total=total, desc=f"checking {key}", unit="row", disable=not shown) as line:
+        for file in files:
+            for row in read_rows(file, columns, optional):
+                yield row
+                line.update()
+
+
+def _lengths(cfg: DictConfig, tokenizer: Tokenizer | None) -> LengthCheck | None:
+    if tokenizer is None:
+        return None
+    kwargs = dict(OmegaConf.select(cfg, "data.apply_chat_template_kwargs") or {})
+    return LengthCheck(tokenizer, int(OmegaConf.select(cfg, "data.max_prompt_length")), kwargs)
 
 
 def _check_one_batch(cfg: DictConfig, rows: int) -> None:
@@ -102,35 +142,8 @@ def _check_one_batch(cfg: DictConfig, rows: int) -> None:
     check_epochs_cover_the_steps(cfg, usable, batch_key)
 
 
-def _checked(cfg: DictConfig, key: str, suffixes: tuple[str, ...], *, required: bool) -> list[Path]:
+def _checked_files(cfg: DictConfig, key: str, suffixes: tuple[str, ...], *, required: bool) -> list[Path]:
     named = listed_files(cfg, key)
     if required and not named:
         raise ConfigError(f"{key} is empty", f"set {key}=<file{suffixes[0]}>")
     return [check_file(path, key, suffixes) for path in named if not is_remote(path)]
-
-
-class _Walk:
-    """The rows of several files, until the time budget is spent."""
-
-    def __init__(self, files: list[Path], columns: list[str], optional: list[str] | None = None):
-        self.files = files
-        self.columns = columns
-        self.optional = optional or []
-        self.rows = 0
-        self.complete = False
-
-    def __iter__(self) -> Iterator[Row]:
-        deadline = time.monotonic() + BUDGET_S
-        for file in self.files:
-            for row in read_rows(file, self.columns, self.optional):
-                if time.monotonic() > deadline:
-                    return
-                self.rows += 1
-                yield row
-        self.complete = True
-
-    def notes(self, key: str) -> list[str]:
-        """Says how far the check went, if not to the end."""
-        if self.complete:
-            return []
-        return [f"{key}: the first {self.rows} rows were checked ({BUDGET_S:.0f} s); the rest were not"]

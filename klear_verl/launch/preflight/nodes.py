@@ -11,7 +11,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from klear_verl.errors import ConfigError, EnvironmentProblem
-from klear_verl.launch.preflight.data_files import is_remote, listed_files
+from klear_verl.launch.preflight.data import is_remote, listed_files
 from klear_verl.launch.preflight.ray_cluster import cluster_address
 
 _DATA = ("data.train_files", "data.val_files")

@@ -119,7 +119,7 @@ def sft_problems(cfg: DictConfig, world_size: int | None = None) -> tuple[list[K
         found.run(parallel.check_sft_heads, cfg, facts)
         found.run(_tokenizer, cfg, "model")
     found.run(nodes.check_shared_paths, cfg, "model.path")
-    found.notes += found.run(check_sft_data, cfg) or []
+    found.run(check_sft_data, cfg)
     found.run(machine.check_accelerators, cfg.trainer.device, int(cfg.trainer.n_gpus_per_node), int(cfg.trainer.nnodes))
     parameters = facts.parameters if facts else 0
     if cfg.trainer.device == "cpu":
