@@ -7,8 +7,7 @@ import argparse
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-
-import yaml
+from typing import Literal
 
 from klear_verl.cpu import environment
 from klear_verl.doctor import machine, packages, probes
@@ -58,12 +57,12 @@ def recipe_findings(recipe: str, overrides: list[str]) -> list[Finding]:
     """Composes a recipe, runs the preflight of its kind on it, and estimates what it takes."""
     from klear_verl.launch.estimate import estimate_lines
     from klear_verl.launch.preflight import rl_problems, sft_problems
-    from klear_verl.launch.recipes import compose
+    from klear_verl.launch.recipes import compose, find_recipe, recipe_kind
 
     name = f"recipe {recipe}"
     try:
-        kind = recipe_kind(recipe)
-        cfg = compose(recipe, overrides, kind="sft" if kind == "sft" else "rl")
+        kind: Literal["rl", "sft"] = "sft" if recipe_kind(find_recipe(recipe)) == "sft" else "rl"
+        cfg = compose(recipe, overrides, kind=kind)
     except KlearError as error:
         return [from_error(name, error)]
     problems, notes = sft_problems(cfg) if kind == "sft" else rl_problems(cfg)
@@ -71,21 +70,9 @@ def recipe_findings(recipe: str, overrides: list[str]) -> list[Finding]:
     findings += [Finding(name, "warn", note) for note in notes]
     if problems:
         return findings
-    fine = [] if notes else [Finding(name, "ok", f"composes; model, data, batches, memory and Ray are fine ({kind})")]
-    return [
-        *findings,
-        *fine,
-        *(Finding(name, "ok", line) for line in estimate_lines("sft" if kind == "sft" else "rl", cfg)),
-    ]
-
-
-def recipe_kind(recipe: str) -> str:
-    """ "sft" or "rl", from the base that the recipe's defaults list names."""
-    from klear_verl.launch.recipes import find_recipe
-
-    content = yaml.safe_load(find_recipe(recipe).read_text(encoding="utf-8")) or {}
-    bases = [base.strip("/") for base in content.get("defaults", []) if isinstance(base, str)]
-    return "sft" if any(base in ("sft", "sft_trainer_engine") for base in bases) else "rl"
+    if not notes:
+        findings.append(Finding(name, "ok", f"composes; model, data, batches, memory and Ray are fine ({kind})"))
+    return findings + [Finding(name, "ok", line) for line in estimate_lines(kind, cfg)]
 
 
 def _guarded(check: Check) -> list[Finding]:

@@ -13,7 +13,8 @@ from klear_verl.cpu import environment
 from klear_verl.doctor.finding import Finding, from_error
 from klear_verl.errors import KlearError
 from klear_verl.launch.preflight import ray_cluster
-from klear_verl.launch.preflight.machine import GIB, MIB, available_memory_bytes, rl_memory_bytes, stale_segments
+from klear_verl.launch.preflight.machine import GIB, MIB, available_memory_bytes, rl_memory_bytes
+from klear_verl.launch.processes import orphaned_segments
 
 SHM_BYTES = 256 * MIB
 """One rank's default bucket on the CPU platform (64 MiB), Ray's smallest object store, and as much again."""
@@ -66,10 +67,9 @@ def check_disk(folders: Iterable[str] | None = None) -> list[Finding]:
     return findings
 
 
-def check_leftovers(folder: str = "/dev/shm", proc: str = "/proc") -> Finding:
-    """Shared-memory segments that a killed weight transfer left and that no process has open."""
-    mapped = _mapped_segments(proc, folder)
-    left = [name for name in stale_segments(folder) if name not in mapped]
+def check_leftovers(folder: str = "/dev/shm") -> Finding:
+    """Shared-memory segments that a killed run left and that no process has open."""
+    left = orphaned_segments(Path(folder))
     if not left:
         return Finding("leftovers", "ok", f"no orphaned segments in {folder}")
     size = sum(os.stat(os.path.join(folder, name)).st_size for name in left)
@@ -96,15 +96,3 @@ def check_ray() -> list[Finding]:
     found = f"a cluster of our versions answers at {joined[0]} ({joined[1]})"
     remedy = "a CPU recipe brings its own cluster: RAY_ADDRESS=local, or end this one with ray stop"
     return [*findings, Finding("ray", "warn" if environment.on_cpu() else "ok", found, remedy)]
-
-
-def _mapped_segments(proc: str, folder: str) -> set[str]:
-    """Names of segments in `folder` that a process has mapped; other users' processes cannot be looked into."""
-    names: set[str] = set()
-    for maps in Path(proc).glob("[0-9]*/maps"):
-        try:
-            lines = maps.read_text(errors="replace").splitlines()
-        except OSError:
-            continue  # the process has ended, or is somebody else's, as then are its segments
-        names |= {line.rsplit("/", 1)[-1].removesuffix(" (deleted)") for line in lines if f" {folder}/" in line}
-    return names

@@ -14,7 +14,7 @@ import psutil
 
 from klear_verl.launch.processes import is_alive
 
-VITAL = {
+WATCHED = {
     "/gcs/gcs_server": None,
     "/raylet/raylet": None,
     "ray::TaskRunner": "/raylet/raylet",
@@ -37,8 +37,8 @@ GRACE_S = 60.0
 load takes its time over that."""
 
 
-class VitalProcesses:
-    """The vital processes among the descendants of this process."""
+class Liveness:
+    """Watches those descendants of this process without which the run cannot go on."""
 
     def __init__(self) -> None:
         self._seen: dict[psutil.Process, str] = {}
@@ -53,7 +53,7 @@ class VitalProcesses:
             return None
         self._next_look = now + LOOK_EVERY_S
         for process in psutil.Process().children(recursive=True):
-            if process not in self._seen and (name := _vital_name(process)):
+            if process not in self._seen and (name := _watched_name(process)):
                 self._seen[process] = name
         for process in self._seen:
             if not is_alive(process):
@@ -61,13 +61,13 @@ class VitalProcesses:
         overdue = [process for process, died_at in self._died_at.items() if now - died_at >= GRACE_S]
         if not overdue:
             return None
-        order = list(VITAL)
+        order = list(WATCHED)
         first = min(overdue, key=lambda process: (self._died_at[process], order.index(self._seen[process])))
         name = self._seen[first].rsplit("/", 1)[-1]
         return f"{name} (process {first.pid}) died, and the run had not ended {GRACE_S:.0f} s later"
 
 
-def _vital_name(process: psutil.Process) -> str | None:
+def _watched_name(process: psutil.Process) -> str | None:
     try:
         name = _matching(process)
         if name is None:
@@ -76,10 +76,10 @@ def _vital_name(process: psutil.Process) -> str | None:
         of_parent = _matching(parent) if parent else None
     except (psutil.NoSuchProcess, psutil.AccessDenied):
         return None  # it has ended in the meantime
-    expected = VITAL[name]
+    expected = WATCHED[name]
     return name if (of_parent == expected if expected else of_parent != name) else None
 
 
 def _matching(process: psutil.Process) -> str | None:
     title = "".join(process.cmdline()[:1])
-    return next((name for name in VITAL if title.endswith(name) or (":" in name and title.startswith(name))), None)
+    return next((name for name in WATCHED if title.endswith(name) or (":" in name and title.startswith(name))), None)

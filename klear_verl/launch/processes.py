@@ -14,8 +14,8 @@ import psutil
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 SHARED_MEMORY = Path("/dev/shm")
-OURS = ("psm_", "verl_weights_", "sem.mp-", "torch_", "vllm")
-"""Names that multiprocessing, verl, torch and vLLM give their segments."""
+SEGMENTS = ("psm_", "verl_weights_", "sem.mp-", "torch_", "vllm")
+"""How the names of segments begin that multiprocessing, verl, torch and vLLM make."""
 
 
 def adopt_orphans() -> None:
@@ -70,11 +70,12 @@ def is_alive(process: psutil.Process) -> bool:
         return False
 
 
-def shared_memory_segments() -> set[str]:
-    """Names of the segments of this user in shared memory."""
-    if not SHARED_MEMORY.is_dir():
+def shared_memory_segments(folder: Path | None = None) -> set[str]:
+    """Names of the segments of this user in `folder`, SHARED_MEMORY by default."""
+    folder = folder or SHARED_MEMORY
+    if not folder.is_dir():
         return set()
-    return {entry.name for entry in SHARED_MEMORY.iterdir() if entry.name.startswith(OURS) and _is_mine(entry)}
+    return {entry.name for entry in folder.iterdir() if entry.name.startswith(SEGMENTS) and _is_mine(entry)}
 
 
 def _is_mine(entry: Path) -> bool:
@@ -84,6 +85,12 @@ def _is_mine(entry: Path) -> bool:
         return False  # another program removed its segment between the listing and the look
 
 
+def orphaned_segments(folder: Path | None = None) -> list[str]:
+    """Names of those segments that no living process has mapped."""
+    folder = folder or SHARED_MEMORY
+    return [name for name in sorted(shared_memory_segments(folder)) if not _is_mapped(folder / name)]
+
+
 def sweep_shared_memory(before: set[str]) -> list[str]:
     """Removes the segments that appeared since `before` and that no living process has mapped; returns their names.
 
@@ -91,16 +98,16 @@ def sweep_shared_memory(before: set[str]) -> list[str]:
     """
     removed = []
     for name in sorted(shared_memory_segments() - before):
-        if not _is_mapped(name):
+        if not _is_mapped(SHARED_MEMORY / name):
             (SHARED_MEMORY / name).unlink(missing_ok=True)
             removed.append(name)
     return removed
 
 
-def _is_mapped(name: str) -> bool:
+def _is_mapped(segment: Path) -> bool:
     """By inode: a semaphore is mapped under the temporary name it was created with, not under its own."""
     try:
-        inode = (SHARED_MEMORY / name).lstat().st_ino
+        inode = segment.lstat().st_ino
     except FileNotFoundError:
         return False
     for maps in Path("/proc").glob("[0-9]*/maps"):
@@ -108,6 +115,6 @@ def _is_mapped(name: str) -> bool:
             lines = maps.read_text(errors="replace").splitlines()
         except (PermissionError, FileNotFoundError, ProcessLookupError):
             continue  # another user's process, or one that just ended: neither maps a segment of ours
-        if any(f"{SHARED_MEMORY}/" in line and line.split(maxsplit=5)[4] == str(inode) for line in lines):
+        if any(f"{segment.parent}/" in line and line.split(maxsplit=5)[4] == str(inode) for line in lines):
             return True
     return False

@@ -20,6 +20,8 @@ from klear_verl.launch.preflight.hydra_errors import explain_hydra_error
 Kind = Literal["rl", "sft", "eval"]
 COMMAND_OF: dict[Kind, str] = {"rl": "klear train", "sft": "klear sft", "eval": "klear eval"}
 
+_VERL_BASES: dict[str, Kind] = {"ppo_trainer": "rl", "sft_trainer_engine": "sft"}
+
 NOT_RECIPES = {"ablations", "loss", "platform", "size"}
 """Folders of recipes/ that hold override groups, or specifications for `klear ablate`."""
 
@@ -43,9 +45,8 @@ def recipe_names(kind: Kind | None = None) -> list[str]:
 
 
 def recipe_kind(path: Path) -> Kind | None:
-    """What a recipe is for, by the base recipe it builds on; None if it builds on neither (a user's own base)."""
-    if path.stem in ("rl", "sft") and path.parent == recipes_root():
-        return "rl" if path.stem == "rl" else "sft"
+    """What a recipe is for: an evaluation has benchmarks, and a training recipe builds, over however many steps, on
+    `rl` or `sft` or on verl's own configuration. None if it does neither."""
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -55,9 +56,14 @@ def recipe_kind(path: Path) -> Kind | None:
     if "benchmarks" in content:
         return "eval"
     for default in content.get("defaults") or []:
-        if isinstance(default, str) and default != "_self_":
-            base = recipes_root() / f"{default.removeprefix('/')}.yaml"
-            if base.is_file() and (kind := recipe_kind(base)):
+        if not isinstance(default, str) or default == "_self_":
+            continue
+        name = default.removeprefix("/")
+        if name in _VERL_BASES:
+            return _VERL_BASES[name]
+        for folder in (path.parent, recipes_root()):
+            base = folder / f"{name}.yaml"
+            if base.is_file() and base != path and (kind := recipe_kind(base)):
                 return kind
     return None
 

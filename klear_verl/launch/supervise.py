@@ -20,7 +20,7 @@ from typing import BinaryIO
 
 from klear_verl.errors import KlearError
 from klear_verl.launch import processes, reaper
-from klear_verl.launch.liveness import VitalProcesses
+from klear_verl.launch.liveness import Liveness
 from klear_verl.launch.run_dir import RunDir
 from klear_verl.utils.progress import ProgressLine
 
@@ -43,7 +43,7 @@ def supervise(command: Sequence[str], run_dir: RunDir, line: ProgressLine) -> No
     """Runs `command` to its end, with its output in `run_dir/log.txt` and its progress on `line`.
 
     Whatever happens, every process it started is gone afterwards and its shared memory is removed, even if this very
-    process is killed (`keeper`). SIGTERM (a scheduler, `timeout`, a container's stop) and SIGHUP (the terminal is gone)
+    process is killed (`reaper`). SIGTERM (a scheduler, `timeout`, a container's stop) and SIGHUP (the terminal is gone)
     end a run as Ctrl-C does. None of them raises where it arrives, so that none can cut the clean-up short, however
     many come.
 
@@ -60,16 +60,16 @@ def supervise(command: Sequence[str], run_dir: RunDir, line: ProgressLine) -> No
         reader = threading.Thread(target=_read_lines, args=(child, lines), daemon=True)
         reader.start()
         try:
-            doom = _follow(child, lines, log, line)
+            death = _follow(child, lines, log, line)
         finally:
             _end(child)
-            # The keeper has done this already, unless it was killed.
+            # The reaper has done this already, unless it was killed.
             processes.end_descendants(PATIENCE_S)
             if removed := processes.sweep_shared_memory(before):
                 log.write(f"removed shared memory left behind: {' '.join(removed)}\n".encode())
-    if doom or child.returncode != 0:
+    if death or child.returncode != 0:
         raise RunFailed(
-            f"the run failed: {doom or _reason(run_dir, child.returncode, log_start)}",
+            f"the run failed: {death or _reason(run_dir, child.returncode, log_start)}",
             f"the whole output is in {run_dir.log_file}",
         )
 
@@ -86,7 +86,7 @@ def _lifeline() -> Iterator[int]:
 
 
 def _start(command: Sequence[str], run_dir: RunDir, lifeline: int) -> subprocess.Popen[bytes]:
-    """Starts the command under its keeper, which shares the lock of the run's folder."""
+    """Starts the command under its reaper, which shares the lock of the run's folder."""
     return subprocess.Popen(
         python_module(reaper.__name__, str(lifeline), str(PATIENCE_S), *command),
         stdin=subprocess.DEVNULL,
@@ -131,14 +131,14 @@ def _follow(
     """Until the end. Returns why the run has to be ended, if it does not end by itself."""
     closed = False
     ended_at: float | None = None
-    vital = VitalProcesses()
+    liveness = Liveness()
     while True:
         if ended_at is None and child.poll() is not None:
             ended_at = time.monotonic()
         if ended_at is not None and (closed or time.monotonic() - ended_at > LAST_WORDS_S):
             return None
-        if ended_at is None and (doom := vital.overdue()):
-            return doom
+        if ended_at is None and (death := liveness.overdue()):
+            return death
         try:
             raw = lines.get(timeout=1.0)
         except queue.Empty:
@@ -157,7 +157,7 @@ def _follow(
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
-    """Asks the keeper to end the run. It waits, and kills, by itself."""
+    """Asks the reaper to end the run. It waits, and kills, by itself."""
     if child.poll() is None:
         child.send_signal(signal.SIGINT)
         try:
@@ -175,7 +175,7 @@ def _reason(run_dir: RunDir, code: int, log_start: int) -> str:
             return f"{match[1]}: {match[2]}"
         if match := _KILLED_LINE.search(text):
             return f"process {match[2]} of the run ended with signal {match[1]}"
-    number = code - 128 if code > 128 else -code  # the keeper reports the training process's, or its own end
+    number = code - 128 if code > 128 else -code  # the reaper reports the training process's, or its own end
     how = f"signal {signal.Signals(number).name}" if number in set(signal.Signals) else f"exit status {code}"
     return f"it ended with {how}"
 

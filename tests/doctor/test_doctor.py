@@ -146,8 +146,16 @@ def test_unknown_recipe_fails_with_the_known_ones() -> None:
     assert "recipes: " in finding.remedy
 
 
-def test_kind_of_a_recipe_comes_from_its_base() -> None:
-    assert (command.recipe_kind("rl"), command.recipe_kind("sft")) == ("rl", "sft")
+def test_a_recipe_that_builds_on_another_sft_recipe_is_checked_as_sft(tmp_path: Path) -> None:
+    recipe = tmp_path / "mine.yaml"
+    recipe.write_text("# @package _global_\ndefaults: [/sft_8b, _self_]\nmodel: {path: /no/model}\n")
+    found = [finding.found for finding in command.recipe_findings(str(recipe), [])]
+    assert any("model.path=/no/model does not exist" in text for text in found)
+
+
+def test_a_recipe_of_another_command_fails_with_its_name() -> None:
+    (finding,) = command.recipe_findings("quickstart/eval", [])
+    assert (finding.status, "klear eval" in finding.found) == ("FAIL", True)
 
 
 def test_broken_check_is_a_finding_and_hides_no_other(capsys: pytest.CaptureFixture[str]) -> None:

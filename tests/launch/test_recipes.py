@@ -211,6 +211,25 @@ def test_a_recipe_of_another_kind_is_refused_with_the_command_that_runs_it(on_cp
     assert f"'{name}' is a recipe for `{command}`" in message(name, kind=kind)
 
 
+@pytest.mark.parametrize(
+    ("base", "kind"),
+    [
+        ("rl", "rl"),
+        ("/math_rl_8gpu", "rl"),
+        ("ppo_trainer", "rl"),
+        ("sft_8b", "sft"),
+        ("/sft_trainer_engine", "sft"),
+        ("beside", "sft"),
+        ("mine", None),
+        ("/loss/gppo", None),
+    ],
+)
+def test_the_kind_of_a_recipe_is_that_of_what_it_builds_on(tmp_path, base, kind):
+    (tmp_path / "beside.yaml").write_text("defaults: [/sft, _self_]\n")
+    (tmp_path / "mine.yaml").write_text(f"defaults: [{base}, _self_]\n")
+    assert recipes.recipe_kind(tmp_path / "mine.yaml") == kind
+
+
 def test_a_recipe_that_builds_on_nothing_is_refused_with_the_line_it_lacks(on_cpu, tmp_path):
     (tmp_path / "alone.yaml").write_text("data: {train_batch_size: 6}\n")
     text = message(str(tmp_path / "alone.yaml"), kind="rl")

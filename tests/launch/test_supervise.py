@@ -220,12 +220,12 @@ def test_the_next_command_waits_until_nothing_of_a_killed_one_is_left(run, tmp_p
     assert not living(processes)
 
 
-def test_a_killed_keeper_takes_the_run_with_it(run):
+def test_a_killed_reaper_takes_the_run_with_it(run):
     one = run(STUBBORN_CHILD + "stubborn('')\nprint('up', flush=True)\ntime.sleep(300)")
     one.wait_for("up")
     processes = one.descendants()
-    (keeper,) = [process for process in processes if "klear_verl.launch.reaper" in process.cmdline()]
-    keeper.kill()
+    (reaper,) = [process for process in processes if "klear_verl.launch.reaper" in process.cmdline()]
+    reaper.kill()
     assert one.report()["what"] == "the run failed: it ended with signal SIGKILL"
     assert not living(processes)
 

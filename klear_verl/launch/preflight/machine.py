@@ -10,6 +10,7 @@ from pathlib import Path
 
 from klear_verl.errors import ConfigError, EnvironmentProblem
 from klear_verl.launch.preflight.model import ModelFacts
+from klear_verl.launch.processes import orphaned_segments
 
 GIB = 1 << 30
 MIB = 1 << 20
@@ -94,12 +95,8 @@ def check_shared_memory(bucket_mib: int, ranks: int, folder: str = "/dev/shm") -
     free = shutil.disk_usage(folder).free
     needed = bucket_mib * MIB * ranks + OBJECT_STORE_BYTES
     if free < needed:
-        leftovers = stale_segments(folder)
-        clean = (
-            f", or remove {len(leftovers)} leftover segments ({folder}/psm_* and verl_weights_*) if no run is alive"
-            if leftovers
-            else ""
-        )
+        left = orphaned_segments(Path(folder))
+        clean = f", or remove the {len(left)} leftover segments that `klear doctor` lists" if left else ""
         raise EnvironmentProblem(
             f"{folder} has {free // MIB} MiB free, about {needed // MIB} MiB are needed ({ranks} * "
             f"update_weights_bucket_megabytes={bucket_mib} "
@@ -172,15 +169,6 @@ def check_accelerators(device: str, per_node: int, nodes: int) -> None:
         raise EnvironmentProblem(
             f"trainer.n_gpus_per_node={per_node}, but {count} CUDA devices are visible", f"set it to {count} or less"
         )
-
-
-def stale_segments(folder: str = "/dev/shm") -> list[str]:
-    """Shared-memory segments that weight transfers leave behind when they are killed (of this user; a live run has
-    some too)."""
-    if not os.path.isdir(folder):
-        return []
-    names = [name for name in os.listdir(folder) if name.startswith(("psm_", "verl_weights_"))]
-    return sorted(name for name in names if os.stat(os.path.join(folder, name)).st_uid == os.getuid())
 
 
 def _number(file: str) -> int | None:
