@@ -22,7 +22,7 @@ from klear_verl.evaluation.fingerprint import (
     grading_fingerprint,
 )
 from klear_verl.evaluation.prompts import Request, load_tokenizer, render_prompts, requests_of
-from klear_verl.reward.result import ScoreRequest
+from klear_verl.reward.score import ScoreRequest
 from klear_verl.reward.scorer import Scorer
 
 

@@ -23,7 +23,7 @@ from klear_verl.evaluation.progress import Progress, say
 from klear_verl.evaluation.prompts import Request
 from klear_verl.evaluation.store import LineWriter, read_lines, write_json, write_lines
 from klear_verl.evaluation.summary import Key, summarize
-from klear_verl.reward.result import ScoreRequest, ScoreResult
+from klear_verl.reward.score import Score, ScoreRequest
 
 RESPONSES = "responses.jsonl"
 SCORES = "scores.jsonl"
@@ -35,7 +35,7 @@ Rows = dict[Key, dict[str, Any]]
 class Grader(Protocol):
     """The part of `klear_verl.reward.scorer.Scorer` that is needed."""
 
-    def score_many(self, requests: Iterable[ScoreRequest], jobs: int = 1) -> Iterator[ScoreResult]: ...
+    def score_many(self, requests: Iterable[ScoreRequest], jobs: int = 1) -> Iterator[Score]: ...
 
 
 def evaluate(config: EvalConfig, tasks: list[Task], engine: Engine, grader: Grader) -> dict[str, Any]:

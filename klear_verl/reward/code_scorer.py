@@ -11,9 +11,8 @@ from klear_verl.judge.verdict import Judgement
 from klear_verl.reward.config import RewardConfig
 from klear_verl.reward.extraction import extract_program
 from klear_verl.reward.references import code_reference
-from klear_verl.reward.result import ScoreRequest, ScoreResult
-from klear_verl.reward.shaping import shape_pass_rate
-from klear_verl.reward.think import parse_think, text_after_think
+from klear_verl.reward.response import split_answer
+from klear_verl.reward.score import Score, ScoreRequest
 
 if TYPE_CHECKING:
     from klear_verl.reward.judge_pool.client import RayJudge
@@ -28,7 +27,7 @@ class CodeScorer:
         self._config = config
         self._judge = start_judge(config, in_cluster)
 
-    def score(self, request: ScoreRequest) -> ScoreResult:
+    def score(self, request: ScoreRequest) -> Score:
         """Scores one response; the caller's thread waits for the judge.
 
         Malformed, and not run: no `</think>`, or no program in the answer. A program after a missing `<think>` is run
@@ -43,7 +42,7 @@ class CodeScorer:
             return self._malformed(request, fault)
         return self._result(request, self._judge.run(problem, program), fault)
 
-    async def score_async(self, request: ScoreRequest) -> ScoreResult:
+    async def score_async(self, request: ScoreRequest) -> Score:
         """As `score`, without holding the event loop while the judge works."""
         problem = code_reference(request.ground_truth, request.extra_info, f"row '{request.id}'")
         program, fault = self._program(request.response)
@@ -55,38 +54,31 @@ class CodeScorer:
         """Ends the judge and everything it runs."""
         self._judge.close()
 
-    def _program(self, response: str) -> tuple[str | None, str]:
-        """(program or None, what the format lacks or "")."""
-        fault = ""
-        if self._config.think == "required":
-            parsed = parse_think(response, prefilled=self._config.think_prefilled)
-            if parsed.answer is None:
-                return None, "no </think>"
-            answer = parsed.answer
-            if parsed.fault is not None:
-                fault = "no <think> at the start of the response"
-        else:
-            answer = text_after_think(response)
+    def _program(self, response: str) -> tuple[str | None, str | None]:
+        """(the program or None, what the format lacks or None)."""
+        answer, fault = split_answer(response, self._config.think, self._config.think_prefilled)
+        if answer is None:
+            return None, fault
         program = extract_program(answer)
         if program is None and self._config.raw_code and answer.strip():
             program = answer.replace("\r\n", "\n")
         return program, fault if program is not None else "no Python code block in the answer"
 
-    def _malformed(self, request: ScoreRequest, fault: str) -> ScoreResult:
+    def _malformed(self, request: ScoreRequest, fault: str | None) -> Score:
         rewards = self._config.code
-        return ScoreResult(
+        return Score(
             id=request.id,
             score=rewards.malformed_value,
             acc=False,
             pass_rate=0.0,
             status="malformed",
             task_score=rewards.wrong,
-            detail=fault,
+            detail=fault or "",
             is_code=True,
         )
 
-    def _result(self, request: ScoreRequest, judgement: Judgement, fault: str) -> ScoreResult:
-        base = ScoreResult(
+    def _result(self, request: ScoreRequest, judgement: Judgement, fault: str | None) -> Score:
+        base = Score(
             id=request.id,
             score=None,
             acc=None,
@@ -104,7 +96,7 @@ class CodeScorer:
         )
         if judgement.pass_rate is None:
             return base
-        task_score = shape_pass_rate(judgement.pass_rate, self._config.code.shape)
+        task_score = self._config.code.of(judgement.pass_rate)
         graded = replace(base, pass_rate=judgement.pass_rate, task_score=task_score)
         if fault:
             return replace(graded, score=self._config.code.malformed_value, acc=False, status="malformed", detail=fault)

@@ -12,12 +12,12 @@ from pydantic import Field, model_validator
 from klear_verl.errors import DataError
 from klear_verl.judge.config import JudgeConfig
 from klear_verl.reward.judge_pool.config import JudgePoolConfig
-from klear_verl.reward.shaping import CodeShape, shape_pass_rate
 from klear_verl.utils.config import StrictModel, parse_config
 
 WHERE = "reward.reward_kwargs.klear"
 
 Task = Literal["math", "code"]
+CodeShape = Literal["soft", "hard", "centered"]
 
 DATA_SOURCES: Mapping[str, Task] = {
     # Klear-Reasoner's own rows.
@@ -74,18 +74,29 @@ class MathReward(StrictModel):
 
 
 class CodeReward(StrictModel):
-    """The code reward: `soft` is the pass rate p (the paper's), `centered` 2p-1 (the released code's), `hard` +1 if p
-    = 1, else -1."""
+    """The code reward (paper, section 3 and its hard-reward ablation)."""
 
     shape: CodeShape = "soft"
     malformed: Reward | None = Field(
         default=None, description="no think tags or no program; None: what a program failing every test gets"
     )
 
+    def of(self, pass_rate: float) -> float:
+        """The value of a program that passes the share `pass_rate` of its tests, p in [0, 1].
+
+        "soft" is p (the paper: 4 of 16 is 0.25); "centered" is 2p-1 (the released code: 4 of 16 is -0.5); "hard" is +1
+        when all tests pass and -1 otherwise (the ablation).
+        """
+        if self.shape == "soft":
+            return pass_rate
+        if self.shape == "centered":
+            return 2.0 * pass_rate - 1.0
+        return 1.0 if pass_rate == 1.0 else -1.0
+
     @property
     def wrong(self) -> float:
         """The value of a program that fails every test."""
-        return shape_pass_rate(0.0, self.shape)
+        return self.of(0.0)
 
     @property
     def malformed_value(self) -> float:
@@ -96,7 +107,7 @@ class CodeReward(StrictModel):
 class RewardConfig(StrictModel):
     """How responses are scored.
 
-    `think` "off" grades responses without think tags too. `think_prefilled`: see `think.parse_think`. `raw_code`
+    `think` "off" grades responses without think tags too. `think_prefilled`: see `response.split_answer`. `raw_code`
     takes an answer without a fence as the program. `on_ungraded` says what the verl manager does with a response that
     our machinery failed to grade: "mask" marks it for the trainer to leave out, "fail" raises, "auto" is "mask" under
     a klear trainer and "fail" under any other, which would train on the placeholder.

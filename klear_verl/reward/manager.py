@@ -3,8 +3,8 @@
 (`verl/experimental/reward_loop`).
 
 Importing this module registers it. Each reward-loop worker (a Ray actor) has one manager, hence one scorer with its
-own math graders; programs go to judge actors that all workers share (`ray_judge/`). `extra_info.py` lists what every
-sample carries besides its score.
+own math graders; programs go to judge actors that all workers share (`judge_pool/`). `score.py` lists what every
+sample carries besides its reward.
 
 An ungraded sample has no reward, but verl wants a number, and gets 0 with `ungraded` = 1. The klear trainers mask
 such samples out. Any other trainer would learn from the placeholder, so there (`on_ungraded` "auto") the manager
@@ -24,9 +24,8 @@ from verl.experimental.reward_loop.reward_manager.base import RewardManagerBase
 
 from klear_verl.errors import ConfigError, DataError, EnvironmentProblem
 from klear_verl.reward.config import WHERE, reward_config
-from klear_verl.reward.decoding import ResponseDecoder
-from klear_verl.reward.extra_info import UNGRADED_PLACEHOLDER, extra_info
-from klear_verl.reward.result import ScoreRequest
+from klear_verl.reward.response import ResponseDecoder
+from klear_verl.reward.score import ScoreRequest
 from klear_verl.reward.scorer import Scorer
 
 
@@ -63,7 +62,7 @@ class KlearRewardManager(RewardManagerBase):
         """Scores the last sequence of `data`.
 
         Returns:
-            {"reward_score": float, "reward_extra_info": the floats of `extra_info.py`}
+            {"reward_score": float, "reward_extra_info": the floats that `score.py` lists}
 
         Raises:
             DataError: an unknown data_source or an unreadable ground truth; names the row.
@@ -76,16 +75,15 @@ class KlearRewardManager(RewardManagerBase):
         ids = response_ids[:length].tolist()
         text = await self.loop.run_in_executor(None, self._decoder.decode, ids)
         request = row_request(item.non_tensor_batch, text)
-        result = await self.scorer.score_async(request)
-        if result.status == "ungraded" and self._fail_on_ungraded:
+        score = await self.scorer.score_async(request)
+        if score.status == "ungraded" and self._fail_on_ungraded:
             raise EnvironmentProblem(
-                f"row '{request.id}' (data_source {request.data_source}) could not be graded: {result.detail}",
+                f"row '{request.id}' (data_source {request.data_source}) could not be graded: {score.detail}",
                 "this trainer would learn from a placeholder reward; use trainer.v1.trainer_mode=klear_sync, or set "
                 f"{WHERE}.on_ungraded=mask",
             )
         overlong = length >= self._max_response_length and not self._decoder.ends(ids)
-        score = UNGRADED_PLACEHOLDER if result.score is None else result.score
-        return {"reward_score": score, "reward_extra_info": extra_info(result, overlong)}
+        return {"reward_score": score.reward, "reward_extra_info": score.extra_info(overlong)}
 
 
 def klear_reward_node(config: DictConfig) -> dict[str, Any] | None:

@@ -19,7 +19,7 @@ from klear_verl.errors import EnvironmentProblem
 from klear_verl.reward.config import RewardConfig
 from klear_verl.reward.math.scorer import MathScorer
 from klear_verl.reward.references import code_reference, math_reference
-from klear_verl.reward.result import ScoreRequest, ScoreResult
+from klear_verl.reward.score import Score, ScoreRequest
 
 if TYPE_CHECKING:
     from klear_verl.reward.code_scorer import CodeScorer
@@ -40,7 +40,7 @@ class Scorer:
         self._no_judge: EnvironmentProblem | None = None
         self._threads = ThreadPoolExecutor(config.math.workers, thread_name_prefix="klear-math")
 
-    def score(self, request: ScoreRequest) -> ScoreResult:
+    def score(self, request: ScoreRequest) -> Score:
         """Scores one response.
 
         Raises:
@@ -51,7 +51,7 @@ class Scorer:
             return self._math_scorer().score(request)
         return self._code_scorer().score(request)
 
-    async def score_async(self, request: ScoreRequest) -> ScoreResult:
+    async def score_async(self, request: ScoreRequest) -> Score:
         """As `score`, without holding the event loop."""
         loop = asyncio.get_running_loop()
         if self.config.task_of(request.data_source) == "math":
@@ -61,13 +61,13 @@ class Scorer:
             scorer = await loop.run_in_executor(self._threads, self._code_scorer)
         return await scorer.score_async(request)
 
-    def score_many(self, requests: Iterable[ScoreRequest], jobs: int = 1) -> Iterator[ScoreResult]:
+    def score_many(self, requests: Iterable[ScoreRequest], jobs: int = 1) -> Iterator[Score]:
         """Scores with `jobs` threads and yields in the order of the requests, which are read only a few per job ahead.
 
         Raises:
             As `score`, at the place of the request in question.
         """
-        waiting: deque[Future[ScoreResult]] = deque()
+        waiting: deque[Future[Score]] = deque()
         with ThreadPoolExecutor(jobs, thread_name_prefix="klear-score") as threads:
             try:
                 for request in requests:

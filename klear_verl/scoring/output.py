@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from klear_verl.errors import DataError
-from klear_verl.reward.result import ScoreResult
+from klear_verl.reward.score import Score
 
 _ROW_START = b'{"id": '
 _CHUNK_BYTES = 1 << 16
@@ -70,7 +70,7 @@ class ResultFile:
         """Makes ready to append: drops a last row that was cut short."""
         os.ftruncate(self._descriptor, self._whole_rows_end)
 
-    def append(self, result: ScoreResult, row_id: str | int) -> None:
+    def append(self, result: Score, row_id: str | int) -> None:
         """Writes one row, whole, under the id that the input row has.
 
         Raises:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from klear_verl.errors import DataError
-from klear_verl.reward.result import ScoreRequest
+from klear_verl.reward.score import ScoreRequest
 
 REQUIRED_KEYS = ("id", "data_source", "response", "ground_truth")
 MAX_LINE_BYTES = 512 << 20

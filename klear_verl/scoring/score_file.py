@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, TextIO
 
 from klear_verl.errors import DataError
 from klear_verl.reward.config import RewardConfig
-from klear_verl.reward.result import ScoreResult
+from klear_verl.reward.score import Score
 from klear_verl.scoring.output import ResultFile, check_same_config
 from klear_verl.scoring.progress import ProgressBar, ScoreSummary
 from klear_verl.scoring.rows import BadRow, InputRow, count_rows, read_rows
@@ -85,7 +85,7 @@ def score_file(
 
 class _Scored(NamedTuple):
     row: InputRow
-    result: ScoreResult
+    result: Score
 
 
 def _outcomes(
@@ -113,7 +113,7 @@ def _outcomes(
 
 
 def _scored(workers: ScoreWorkers, rows: Iterator[InputRow | BadRow], jobs: int) -> Iterator[BadRow | _Scored]:
-    waiting: deque[tuple[BadRow, None] | tuple[InputRow, Future[ScoreResult]]] = deque()
+    waiting: deque[tuple[BadRow, None] | tuple[InputRow, Future[Score]]] = deque()
     bytes_ahead = 0
     for row in rows:
         if isinstance(row, BadRow):
@@ -133,7 +133,7 @@ def _scored(workers: ScoreWorkers, rows: Iterator[InputRow | BadRow], jobs: int)
         yield _settled(workers, first, future)
 
 
-def _settled(workers: ScoreWorkers, row: InputRow | BadRow, future: Future[ScoreResult] | None) -> BadRow | _Scored:
+def _settled(workers: ScoreWorkers, row: InputRow | BadRow, future: Future[Score] | None) -> BadRow | _Scored:
     if future is None or isinstance(row, BadRow):
         assert isinstance(row, BadRow)
         return row

@@ -19,7 +19,7 @@ from types import TracebackType
 
 from klear_verl.errors import EnvironmentProblem
 from klear_verl.reward.config import RewardConfig
-from klear_verl.reward.result import ScoreRequest, ScoreResult
+from klear_verl.reward.score import Score, ScoreRequest
 from klear_verl.reward.scorer import Scorer
 
 MAX_THREADS = 4
@@ -40,11 +40,11 @@ class ScoreWorkers:
             )
         )
 
-    def submit(self, request: ScoreRequest) -> Future[ScoreResult]:
+    def submit(self, request: ScoreRequest) -> Future[Score]:
         """Scores a row when its turn comes. Read the result with `result`."""
         return self._executor.submit(self._scorer.score if self._threaded else _score, request)
 
-    def result(self, future: Future[ScoreResult]) -> ScoreResult:
+    def result(self, future: Future[Score]) -> Score:
         """Waits for a row.
 
         Raises:
@@ -101,5 +101,5 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _score(request: ScoreRequest) -> ScoreResult:
+def _score(request: ScoreRequest) -> Score:
     return _worker[0].score(request)

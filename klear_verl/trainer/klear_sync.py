@@ -31,7 +31,7 @@ from klear_verl.algorithm import GPPOLossConfig
 from klear_verl.algorithm.config import ClipRange
 from klear_verl.data.identity import check_identity, data_identity
 from klear_verl.errors import KlearError
-from klear_verl.reward.extra_info import JUDGE_KEYS
+from klear_verl.reward.score import JUDGE_KEYS
 from klear_verl.trainer import checkpoints, loss
 from klear_verl.trainer.compatibility import check_klear_sync
 from klear_verl.trainer.config import POSITIVE_LM, KlearConfig

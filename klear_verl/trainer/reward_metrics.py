@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from klear_verl.reward.extra_info import VERDICT_KEYS
+from klear_verl.reward.score import VERDICT_KEYS
 from klear_verl.trainer.rollouts.responses import Response
 
 COUNTS = ("ungraded", "malformed")

@@ -12,7 +12,7 @@ import pytest
 from klear_verl.evaluation import preflight
 from klear_verl.evaluation.config import EvalConfig
 from klear_verl.evaluation.prompts import Generation
-from klear_verl.reward.result import ScoreResult
+from klear_verl.reward.score import Score
 
 
 class CharTokenizer:
@@ -64,10 +64,10 @@ class ParityGrader:
         for request in requests:
             self.asked.append(request.id)
             if request.id in self.ungraded:
-                yield ScoreResult(request.id, None, None, None, "ungraded", detail="grader timed out")
+                yield Score(request.id, None, None, None, "ungraded", detail="grader timed out")
             else:
                 right = int(request.response.split()[1]) % 2 == 0
-                yield ScoreResult(request.id, 1.0 if right else -1.0, right, None, "graded")
+                yield Score(request.id, 1.0 if right else -1.0, right, None, "graded")
 
 
 def math_row(question: str = "1 + 1 ?", answer: str = "2", **changes: Any) -> dict[str, Any]:

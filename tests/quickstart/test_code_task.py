@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from klear_verl.quickstart import code_task
 from klear_verl.quickstart.code_task import KINDS, LinearPair, split
 from klear_verl.reward.config import reward_config
-from klear_verl.reward.result import ScoreRequest
+from klear_verl.reward.score import ScoreRequest
 from klear_verl.reward.scorer import Scorer
 
 PROBLEMS = st.builds(LinearPair, st.sampled_from(KINDS), st.integers(1, 9), st.integers(1, 9))

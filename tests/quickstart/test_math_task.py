@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from klear_verl.quickstart import math_task
 from klear_verl.quickstart.math_task import Addition, all_additions, split
 from klear_verl.reward.config import reward_config
-from klear_verl.reward.result import ScoreRequest
+from klear_verl.reward.score import ScoreRequest
 from klear_verl.reward.scorer import Scorer
 
 PROBLEMS = st.sampled_from(all_additions())

@@ -12,7 +12,7 @@ import pytest
 
 from klear_verl.quickstart import world
 from klear_verl.reward.config import reward_config
-from klear_verl.reward.think import parse_think
+from klear_verl.reward.response import split_answer
 
 TABLES = set(world.TABLES)
 
@@ -124,7 +124,7 @@ def test_the_fine_tuning_is_measured_on_held_out_problems_only(rows):
 
 def test_every_demonstration_is_in_the_think_format(rows):
     for row in rows["sft_train"][:2000]:
-        assert parse_think(row["messages"][1]["content"], prefilled=False).fault is None
+        assert split_answer(row["messages"][1]["content"], prefilled=False)[1] is None
 
 
 def test_about_half_of_the_demonstrations_are_wrong(rows):

@@ -14,7 +14,7 @@ from klear_verl.report.curves import band, group
 from klear_verl.report.panels import draw_stack
 from klear_verl.report.sources import discover
 from klear_verl.report.tables import first_last
-from klear_verl.reward.extra_info import EXTRA_INFO_KEYS
+from klear_verl.reward.score import EXTRA_INFO_KEYS
 from klear_verl.trainer.config import OverlongConfig
 from klear_verl.trainer.reward_metrics import judge_metrics
 from klear_verl.trainer.rollouts.groups import Selection, group_metrics

@@ -4,7 +4,7 @@
 import pytest
 
 from klear_verl.reward.config import reward_config
-from klear_verl.reward.result import ScoreRequest
+from klear_verl.reward.score import ScoreRequest
 from klear_verl.reward.scorer import Scorer
 
 

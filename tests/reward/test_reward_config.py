@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Properties of the reward configuration and of shaping."""
+"""Properties of the reward configuration and of the shapes of the code reward."""
 
 import math
 
@@ -7,18 +7,17 @@ import pytest
 from omegaconf import OmegaConf
 
 from klear_verl.errors import ConfigError, DataError
-from klear_verl.reward.config import DATA_SOURCES, reward_config
-from klear_verl.reward.shaping import shape_pass_rate
+from klear_verl.reward.config import DATA_SOURCES, CodeReward, reward_config
 
 
 @pytest.mark.parametrize(("shape", "reward"), [("soft", 0.25), ("centered", -0.5), ("hard", -1.0)])
 def test_four_of_sixteen_tests_as_the_paper_and_the_released_code_have_it(shape, reward):
-    assert shape_pass_rate(4 / 16, shape) == reward
+    assert CodeReward(shape=shape).of(4 / 16) == reward
 
 
 @pytest.mark.parametrize("shape", ["soft", "centered", "hard"])
 def test_all_tests_passed_is_one_in_every_shape(shape):
-    assert shape_pass_rate(1.0, shape) == 1.0
+    assert CodeReward(shape=shape).of(1.0) == 1.0
 
 
 @pytest.mark.parametrize("shape", ["soft", "centered", "hard"])

@@ -17,8 +17,8 @@ from verl.experimental.reward_loop.reward_manager import get_reward_manager_cls 
 from verl.trainer.ppo.reward import load_reward_manager  # noqa: E402
 
 from klear_verl.errors import ConfigError, DataError, EnvironmentProblem  # noqa: E402
-from klear_verl.reward.extra_info import EXTRA_INFO_KEYS, JUDGE_KEYS  # noqa: E402
 from klear_verl.reward.manager import KlearRewardManager  # noqa: E402
+from klear_verl.reward.score import EXTRA_INFO_KEYS, JUDGE_KEYS  # noqa: E402
 
 LIMIT = 64
 

@@ -14,7 +14,7 @@ import pytest
 
 from klear_verl.errors import DataError
 from klear_verl.reward.config import reward_config
-from klear_verl.reward.result import ScoreRequest
+from klear_verl.reward.score import ScoreRequest
 from klear_verl.reward.scorer import Scorer
 from klear_verl.scoring import workers
 from klear_verl.scoring.cli import main

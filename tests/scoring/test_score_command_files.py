@@ -12,7 +12,7 @@ import pytest
 
 from klear_verl.errors import DataError
 from klear_verl.reward.config import reward_config
-from klear_verl.reward.result import ScoreResult
+from klear_verl.reward.score import Score
 from klear_verl.scoring import rows as rows_module
 from klear_verl.scoring import score_file as score_file_module
 from klear_verl.scoring import workers as score_workers_module
@@ -37,7 +37,7 @@ class StandIn:
             assert self.events[request.response].wait(20)
         self.scored.append(request.id)
         correct = len(request.response) % 2 == 0
-        return ScoreResult(request.id, float(correct), correct, None, "graded", verdicts=("AC", "WA"))
+        return Score(request.id, float(correct), correct, None, "graded", verdicts=("AC", "WA"))
 
     def check(self, request):
         if request.ground_truth == "bad":
@@ -152,7 +152,7 @@ def test_full_disk_is_named_with_the_file(tmp_path, monkeypatch):
     with open("/dev/full", "wb") as full:
         monkeypatch.setattr(file, "_descriptor", full.fileno())
         with pytest.raises(DataError, match=r"out\.jsonl: can't be written: No space left"):
-            file.append(ScoreResult("r1", 1.0, True, None, "graded"), "r1")
+            file.append(Score("r1", 1.0, True, None, "graded"), "r1")
 
 
 def test_slow_row_holds_back_neither_the_others_nor_the_order(run, stand_in):

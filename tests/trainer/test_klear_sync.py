@@ -6,7 +6,7 @@ from omegaconf import OmegaConf
 from verl.trainer.ppo.metric_utils import process_validation_metrics
 
 from klear_verl.errors import ConfigError
-from klear_verl.reward.extra_info import JUDGE_KEYS
+from klear_verl.reward.score import JUDGE_KEYS
 from klear_verl.trainer.compatibility import check_klear_sync, check_refused
 from klear_verl.trainer.config import KlearConfig
 from klear_verl.trainer.klear_sync import KlearSyncTrainer, LostRollouts

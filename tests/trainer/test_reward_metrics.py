@@ -3,7 +3,7 @@
 
 import pytest
 
-from klear_verl.reward.extra_info import JUDGE_KEYS
+from klear_verl.reward.score import JUDGE_KEYS
 from klear_verl.trainer.reward_metrics import judge_metrics, response_metrics, reward_metrics
 from klear_verl.trainer.rollouts.responses import Response
 

@@ -8,8 +8,8 @@ from dataclasses import replace
 from klear_verl.reward.config import RewardConfig
 from klear_verl.reward.math.pool import MathGrade, MathPool
 from klear_verl.reward.references import math_reference
-from klear_verl.reward.result import ScoreRequest, ScoreResult
-from klear_verl.reward.think import parse_think, text_after_think
+from klear_verl.reward.response import split_answer
+from klear_verl.reward.score import Score, ScoreRequest
 
 _RETRIED = ("timeout", "crash")
 
@@ -22,7 +22,7 @@ class MathScorer:
         limits = config.math
         self._pool = pool or MathPool(limits.workers, limits.cpu_s, limits.wall_s, limits.memory_mib)
 
-    def score(self, request: ScoreRequest) -> ScoreResult:
+    def score(self, request: ScoreRequest) -> Score:
         """Scores one response.
 
         Without `</think>` (where required) there is no answer: malformed, and its task score is a wrong answer's.
@@ -35,16 +35,12 @@ class MathScorer:
         """
         gold = math_reference(request.ground_truth, f"row '{request.id}'")
         rewards = self._config.math
-        if self._config.think == "required":
-            parsed = parse_think(request.response, prefilled=self._config.think_prefilled)
-            answer, fault = parsed.answer, parsed.fault
-        else:
-            answer, fault = text_after_think(request.response), None
-        result = ScoreResult(
+        answer, fault = split_answer(request.response, self._config.think, self._config.think_prefilled)
+        result = Score(
             id=request.id, score=rewards.wrong, acc=False, pass_rate=None, status="graded", task_score=rewards.wrong
         )
         if answer is None:
-            return replace(result, score=rewards.no_think_end, status="malformed", detail="no </think>")
+            return replace(result, score=rewards.no_think_end, status="malformed", detail=fault or "")
         grade = self._grade(gold, answer)
         result = replace(result, detail=grade.detail, cpu_s=grade.cpu_s, wall_s=grade.wall_s)
         if grade.outcome not in ("correct", "wrong"):
@@ -53,9 +49,8 @@ class MathScorer:
         correct = grade.outcome == "correct"
         task_score = rewards.correct if correct else rewards.wrong
         if fault is not None:
-            detail = "no <think> at the start of the response"
             return replace(
-                result, score=rewards.no_think_start, status="malformed", task_score=task_score, detail=detail
+                result, score=rewards.no_think_start, status="malformed", task_score=task_score, detail=fault
             )
         return replace(result, score=task_score, acc=correct, task_score=task_score)
 

@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """One grader process: reads a gradable pair per line on standard input, writes the outcome per line on standard output.
 
-Run as `python -m klear_verl.reward.math.worker`, by `pool.MathPool` only. It imports math-verify and nothing
-heavier. It runs math-verify without math-verify's own time-outs, which need signal.alarm in a main thread and report
-a time-out as "not equal"; instead the kernel kills this process when a pair takes too long, even inside one C call,
-and even if its parent is gone.
+Run as a file, by `pool.MathPool` only, it imports math-verify and nothing heavier. math-verify's own time-outs are off:
+they need signal.alarm in a main thread and report a time-out as "not equal". Instead the kernel kills this process when
+a pair takes too long, even inside one C call, and even if its parent is gone.
 
-Protocol, JSON per line. In: {"gold", "answer", "cpu_s"}. Out: first {"ready": true}, then {"outcome",
-"detail", "cpu_s"} with outcome "correct", "wrong", "bad_gold" (the reference cannot be parsed) or "error"
-(math-verify raised: nobody's answer was judged).
+Protocol, JSON per line. In: {"gold", "answer", "cpu_s"}. Out: first {"ready": true}, then {"outcome", "detail",
+"cpu_s"} with outcome "correct", "wrong", "bad_gold" (the reference cannot be parsed) or "error" (math-verify raised:
+nobody's answer was judged).
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ WITHOUT_RAY = """
 import sys
 sys.modules["ray"] = None  # any import of it raises
 from klear_verl.reward.config import reward_config
-from klear_verl.reward.result import ScoreRequest
+from klear_verl.reward.score import ScoreRequest
 from klear_verl.reward.scorer import Scorer
 answer = "<think></think>```python\\nprint(input())\\n```"
 with Scorer(reward_config(None)) as scorer:
