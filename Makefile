@@ -1,4 +1,5 @@
-# Everything sets itself up in .venv: `make quickstart` runs the pipeline, `make test` passes the tests. Python 3.11 or 3.12.
+# Everything sets itself up in .venv: `make quickstart` runs the pipeline, `make test` passes the tests,
+# `make test-all` all of them. Python 3.11 or 3.12.
 #
 #   PYTHON       the interpreter to make .venv with (default: the first of python3.11, python3.12, python3 that is 3.11 or 3.12)
 #   TORCH_INDEX  the package index with CPU builds of torch, for torch alone; needed only where `pip install torch==2.13.0` would fetch the CUDA build
@@ -13,17 +14,25 @@ RUNTIME = .venv/.runtime-$(shell cksum < requirements/cpu.txt | cut -d' ' -f1)
 DEV = .venv/.dev-$(shell cat requirements/cpu.txt requirements/dev.txt | cksum | cut -d' ' -f1)
 PACKAGE = .venv/.package-$(shell cat setup.py pyproject.toml klear_verl/__init__.py | cksum | cut -d' ' -f1)
 
-.PHONY: quickstart test test-fast lint docs install install-dev lock clean
+.PHONY: quickstart test test-unit test-all lint docs install install-dev lock clean
 
 quickstart: install
 	.venv/bin/klear quickstart --out "$(OUT)" --seed $(SEED)
 
-# Unit tests share the cores; whole runs come one after another, since they look at the machine they leave behind.
-test: lint test-fast
-	.venv/bin/python -m pytest -m slow
+# Unit tests share the cores. Whole runs come one after another, since each wants all cores for itself.
+PYTEST = .venv/bin/python -m pytest
+UNIT = PYTHONHASHSEED=0 $(PYTEST) -n logical --dist worksteal
 
-test-fast: install-dev
-	PYTHONHASHSEED=0 .venv/bin/python -m pytest -m "not slow" -n auto --dist loadfile
+test: lint test-unit
+	$(PYTEST) tests/integration -m pipeline
+
+test-unit: install-dev
+	$(UNIT) -m "not pipeline and not slow and not thorough"
+
+# Everything: `make test`, then what it leaves out or tries on a sample.
+test-all: test
+	$(UNIT) -m "thorough and not slow"
+	$(PYTEST) -m slow
 
 lint: install-dev
 	.venv/bin/ruff check .

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import signal
@@ -14,8 +13,9 @@ from pathlib import Path
 
 import psutil
 
+from kill_bench.marked import MarkedCommand
+
 MOMENTS = Path(__file__).parent / "moments"
-SHARED_MEMORY = Path("/dev/shm")
 TRACKER = "checkpoints/latest_checkpointed_iteration.txt"
 
 VICTIMS = {
@@ -70,49 +70,20 @@ class Outcome:
         return as_it_should and not self.left and not self.shared_memory
 
 
-class Attempt:
+class Attempt(MarkedCommand):
     """The command `command`, with a folder for its traces; it stops at `moment`, in the step after `after` steps.
     Nothing of it is left at the end of the `with` block."""
 
     def __init__(self, command: list[str], folder: Path, run_dir: Path, moment: str | None = None, after: int = 1):
         self.folder, self.run_dir, self.moment = folder, run_dir, moment
         folder.mkdir(parents=True)
-        self.marker = f"KLEAR_KILL_DIR={folder}".encode()
         environment = {
-            **os.environ,
-            "KLEAR_KILL_DIR": str(folder),
             "KLEAR_KILL_MOMENT": moment or "",
             "KLEAR_KILL_AFTER": str(after),
             "PYTHONPATH": os.pathsep.join(filter(None, [str(MOMENTS), os.environ.get("PYTHONPATH")])),
         }
         self.resumed_from = tracked_step(run_dir)
-        self._seen: set[psutil.Process] = set()
-        self._out = (folder / "output").open("w")
-        self.process = subprocess.Popen(command, stdout=self._out, stderr=subprocess.STDOUT, env=environment)
-        self._root = psutil.Process(self.process.pid)  # now: the number may belong to another process later
-
-    def __enter__(self) -> Attempt:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.end()
-
-    @property
-    def output(self) -> str:
-        """What the command has shown so far."""
-        return (self.folder / "output").read_text()
-
-    def processes(self) -> list[psutil.Process]:
-        """All living processes of this attempt, wherever they have been re-parented to: those that carry its mark in
-        their environment, and those once seen below the command, since a renamed process may have overwritten its
-        environment."""
-        for process in psutil.process_iter():
-            with contextlib.suppress(psutil.Error, OSError):
-                if self.marker in _environment(process.pid):
-                    self._seen.add(process)
-        with contextlib.suppress(psutil.NoSuchProcess):
-            self._seen.update(self._root.children(recursive=True))
-        return [process for process in self._seen if _is_alive(process)]
+        super().__init__(command, folder / "output", environment, mark=f"KLEAR_KILL_DIR={folder}")
 
     def find(self, victim: str) -> list[psutil.Process]:
         """The processes that `victim` names."""
@@ -131,10 +102,10 @@ class Attempt:
     def kill(self, victim: str, patience_s: float = 300.0) -> Outcome:
         """Sends SIGKILL to `victim`, has the rest go on, and waits for the end."""
         assert self.moment
-        victims = [self._root] if victim == "klear train" else self.find(victim)
+        victims = [self.root] if victim == "klear train" else self.find(victim)
         if not victims:
             raise RuntimeError(f"no process '{victim}' in the run")
-        mapped = self.mapped_segments()
+        self.mapped_segments()
         for process in victims:
             process.send_signal(signal.SIGKILL)
         killed_at = time.monotonic()
@@ -152,6 +123,7 @@ class Attempt:
             time.sleep(0.1)
         ended_s = time.monotonic() - killed_at
         described = [f"{process.pid} {' '.join(_command(process))[:80]}" for process in left]
+        segments = self.segments_left()
         self.end()
         return Outcome(
             moment=self.moment,
@@ -163,7 +135,7 @@ class Attempt:
             ended_s=round(ended_s, 1),
             message=self._message(),
             left=described if status is not None else [],
-            shared_memory=sorted(name for name in mapped if (SHARED_MEMORY / name).exists()),
+            shared_memory=segments,
         )
 
     def _wait_for_the_next_step(self, patience_s: float) -> None:
@@ -171,29 +143,6 @@ class Attempt:
         step, deadline = int((self.folder / "step").read_text()), time.monotonic() + patience_s
         while tracked_step(self.run_dir) <= step and self.process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.1)
-
-    def end(self) -> None:
-        """Kills whatever is left."""
-        while left := self.processes():
-            for process in left:
-                process.kill()
-            psutil.wait_procs(left, timeout=1.0)
-        self.process.wait()
-        self._out.close()
-
-    def mapped_segments(self) -> set[str]:
-        """Names of the shared memory that the run's processes have mapped."""
-        names = set()
-        for process in self.processes():
-            try:
-                maps = Path(f"/proc/{process.pid}/maps").read_text(errors="replace")
-            except OSError:
-                continue
-            for line in maps.splitlines():
-                path = line.split(maxsplit=5)[-1]
-                if path.startswith(f"{SHARED_MEMORY}/") and not path.endswith("(deleted)"):
-                    names.add(path.rsplit("/", 1)[1])
-        return names
 
     def _message(self) -> str:
         """The first line of what the command said, with the class of the dead actor where Ray names one."""
@@ -206,17 +155,6 @@ def tracked_step(run_dir: Path) -> int:
     """The step of the checkpoint from which the next attempt will go on; 0 without one."""
     tracker = run_dir / TRACKER
     return int(tracker.read_text()) if tracker.is_file() else 0
-
-
-def _is_alive(process: psutil.Process) -> bool:
-    try:
-        return process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
-
-
-def _environment(pid: int) -> list[bytes]:
-    return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
 
 
 def _command(process: psutil.Process) -> list[str]:

@@ -16,8 +16,9 @@ from kill_bench.attempt import TRACKER, Attempt, tracked_step
 from kill_bench.checkpoints import differences, rollouts
 
 from klear_verl.quickstart.world import make_world
+from tests.running import wait_for_success, wait_while_progressing
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
 UNINTERRUPTED = (2, 3)
 """Steps that the first attempt makes in one go after its first checkpoint, and the second after loading it."""
@@ -56,17 +57,16 @@ def test_a_run_killed_while_it_saves_goes_on_to_the_same_bits_as_one_that_was_no
     command = _command(tmp_path, run)
 
     # Killed while it saves the last step; the checkpoints of the steps before it are of an uninterrupted run.
-    killed = Attempt(
+    with Attempt(
         [*command, f"trainer.total_training_steps={UNINTERRUPTED[-1] + 1}"],
         tmp_path / "first",
         run,
         "checkpoint",
         after=UNINTERRUPTED[-1],
-    )
-    killed.wait_for_the_moment(900)
-    outcome = killed.kill("klear train")
+    ) as killed:
+        wait_while_progressing(killed, until=lambda: (killed.folder / "reached").exists())
+        outcome = killed.kill("klear train")
     assert (outcome.left, outcome.shared_memory) == ([], [])
-    assert outcome.ended_s < 30
     # On a busy machine the kill comes too late, and the step is complete; then it is one checkpoint more.
     if tracked_step(run) == UNINTERRUPTED[-1]:
         assert list(run.glob("checkpoints/.incomplete/*/actor/model_*.pt"))  # half-written
@@ -79,8 +79,8 @@ def test_a_run_killed_while_it_saves_goes_on_to_the_same_bits_as_one_that_was_no
     (tmp_path / "rollouts").rename(kept / "rollouts")
 
     with Attempt(command, tmp_path / "second", run) as going_on:
-        assert going_on.process.wait(timeout=900) == 0, going_on.output[-3000:]
-    assert "training from step 2 to 3" in going_on.output
+        wait_for_success(going_on)
+        assert "training from step 2 to 3" in going_on.output
     for step in UNINTERRUPTED:
         assert differences(run / "checkpoints" / f"global_step_{step}", kept / str(step)) == []
         assert rollouts(tmp_path / "rollouts", step) == rollouts(kept / "rollouts", step)

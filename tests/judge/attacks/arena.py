@@ -6,11 +6,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
+from _pytest.mark import ParameterSet
+
 from klear_verl.judge import Judge
+from tests.judge.attacks.battery import ATTACKS
 from tests.judge.attacks.battery.attack import Attack
 from tests.judge.attacks.machine import MOST_GROWTH_MIB, Watch
 from tests.judge.attacks.outside import Outside
-from tests.judge.attacks.trial import Granularity, judge_for_attacks, still_works, try_attack
+from tests.judge.attacks.trial import Granularity, attacks, judge_for_attacks, still_works, try_attack
 
 
 class Arena:
@@ -34,3 +38,21 @@ def arena_at(granularity: Granularity) -> Iterator[Arena]:
         yield Arena(judge, outside)
     assert watch.leaks == {}
     assert watch.growth_mib < MOST_GROWTH_MIB
+
+
+SAMPLE = 6
+"""One in so many attacks of each class is tried by `make test`, the others by `make test-all`."""
+
+
+def parameters(granularity: Granularity) -> list[ParameterSet]:
+    """All attacks as parameters of a test; all but a sample carry the marker `thorough`. The sample is counted from a
+    class's first attack at one granularity and from its last at the other, so that the two differ."""
+    sample = {
+        attack.name
+        for members in ATTACKS.values()
+        for attack in (members if granularity == "test" else members[::-1])[::SAMPLE]
+    }
+    return [
+        pytest.param(attack, id=attack.name, marks=[] if attack.name in sample else pytest.mark.thorough)
+        for _, attack in attacks()
+    ]

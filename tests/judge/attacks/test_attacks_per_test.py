@@ -9,9 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.judge.attacks.arena import Arena, arena_at
+from tests.judge.attacks.arena import Arena, arena_at, parameters
 from tests.judge.attacks.battery.attack import Attack
-from tests.judge.attacks.trial import attacks
 
 
 @pytest.fixture(scope="module")
@@ -20,6 +19,6 @@ def arena() -> Iterator[Arena]:
         yield shared
 
 
-@pytest.mark.parametrize("attack", [attack for _, attack in attacks()], ids=lambda attack: attack.name)
+@pytest.mark.parametrize("attack", parameters("test"))
 def test_attack_fails_and_the_judge_still_works(arena: Arena, attack: Attack) -> None:
     assert arena.flaws(attack) == ()
