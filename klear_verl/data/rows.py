@@ -4,7 +4,8 @@
 Every command that reads rows reads them here, so that all of them count alike and refuse the same rows. Rows of
 Parquet and of a JSON array are counted from 0 and lines of text from 1, and a message says which: "rows.parquet, row
 17 (from 0)", "rows.jsonl, line 18". A row that cannot be read comes as the DataError that says why, so that a caller
-may go on behind it; `good_row` raises it instead. What a row must hold is the subject of schemas.py.
+may go on behind it (`good_row` raises it instead); a file that cannot be read is raised. What a row must hold is the
+subject of schemas.py.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
@@ -87,6 +89,9 @@ def read_rows(
     Args:
         columns: columns that every row must have.
         optional: of Parquet, the further columns to read where the file has them; None reads all of them.
+
+    Raises:
+        DataError: the file as a whole cannot be read, lacks a column, or has no rows.
     """
     required = list(columns)
     if file.suffix == ".parquet":
@@ -98,7 +103,7 @@ def read_rows(
         empty = False
         yield row
     if empty:
-        yield DataError(f"{file} has no rows", "make the file anew, with one JSON object per line, or as Parquet")
+        raise DataError(f"{file} has no rows", "make the file anew, with one JSON object per line, or as Parquet")
 
 
 def good_row(row: Row | DataError) -> Row:
@@ -112,51 +117,51 @@ def good_row(row: Row | DataError) -> Row:
     return row
 
 
-def count_rows(file: Path) -> int | None:
-    """How many rows `read_rows` will give, found without parsing them; None of a JSON array, or where it cannot be
-    told."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+def count_rows(file: Path) -> int:
+    """How many rows `read_rows` will give, good and bad ones; only a JSON array is parsed for it.
 
+    Raises:
+        DataError: the file as a whole cannot be read.
+    """
     if file.suffix == ".parquet":
-        try:
-            return int(pq.read_metadata(file).num_rows)
-        except (pa.ArrowException, OSError):
-            return None  # reading the rows says what is wrong
+        with _parquet_file(file) as parquet:
+            return int(parquet.metadata.num_rows)
     if _is_array(file):
-        return None
+        return sum(1 for _ in _array_rows(file))
     with file.open("rb") as opened:
         return sum(1 for _ in _lines(opened))
 
 
-def _parquet_rows(file: Path, required: list[str], optional: list[str] | None) -> Iterator[Row | DataError]:
+@contextmanager
+def _parquet_file(file: Path) -> Iterator[Any]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    number = 0
     try:
         with pq.ParquetFile(file) as parquet:
-            present = parquet.schema_arrow.names
-            if any(name not in present for name in required):
-                yield _missing_key(str(file), required, present)
-                return
-            wanted = [name for name in present if optional is None or name in required or name in optional]
-            for batch in parquet.iter_batches(batch_size=_BATCH_ROWS, columns=wanted):
-                size_bytes = batch.nbytes // max(1, batch.num_rows)
-                for values in _batch_rows(batch):
-                    if isinstance(values, UnicodeDecodeError):
-                        where = f"{file}, {place('row', number)}"
-                        yield DataError(f"{where}: not UTF-8", "write the text columns anew, in UTF-8")
-                    else:
-                        yield Row(file, "row", number, values, size_bytes, through_arrow=True)
-                    number += 1
+            yield parquet
     except (pa.ArrowException, OSError) as error:
-        yield DataError(
-            f"{file} is not a readable Parquet file (after row {number - 1}): {error}"
-            if number
-            else f"{file} is not a readable Parquet file: {error}",
-            "make the file anew, or copy it again",
-        )
+        raise DataError(
+            f"{file} is not a readable Parquet file: {error}", "make the file anew, or copy it again"
+        ) from error
+
+
+def _parquet_rows(file: Path, required: list[str], optional: list[str] | None) -> Iterator[Row | DataError]:
+    number = 0
+    with _parquet_file(file) as parquet:
+        present = parquet.schema_arrow.names
+        if any(name not in present for name in required):
+            raise _missing_key(str(file), required, present)
+        wanted = [name for name in present if optional is None or name in required or name in optional]
+        for batch in parquet.iter_batches(batch_size=_BATCH_ROWS, columns=wanted):
+            size_bytes = batch.nbytes // max(1, batch.num_rows)
+            for values in _batch_rows(batch):
+                if isinstance(values, UnicodeDecodeError):
+                    where = f"{file}, {place('row', number)}"
+                    yield DataError(f"{where}: not UTF-8", "write the text columns anew, in UTF-8")
+                else:
+                    yield Row(file, "row", number, values, size_bytes, through_arrow=True)
+                number += 1
 
 
 def _batch_rows(batch: Any) -> Iterator[dict[str, Any] | UnicodeDecodeError]:
@@ -174,8 +179,7 @@ def _array_rows(file: Path) -> Iterator[Row | DataError]:
     raw = file.read_bytes()
     rows = _parse(raw, str(file), "correct the file: an array of JSON objects")
     if isinstance(rows, DataError):
-        yield rows
-        return
+        raise rows
     for number, values in enumerate(rows):
         yield _as_row(file, "row", number, values, len(raw) // len(rows))
 
@@ -212,7 +216,7 @@ def _parse(raw: bytes, where: str, remedy: str) -> Any:
     except UnicodeDecodeError as error:
         return DataError(f"{where}: not UTF-8 (byte {error.start})", "convert the file to UTF-8")
     except json.JSONDecodeError as error:
-        line = f"line {error.lineno}, " if raw.count(b"\n") > 1 else ""  # within the file: only of an array
+        line = f"line {error.lineno}, " if raw.count(b"\n") > 1 else ""  # of an array
         return DataError(f"{where}: not JSON: {error.msg} ({line}column {error.colno})", remedy)
     except ValueError as error:  # NaN, or int() of a huge literal
         return DataError(f"{where}: not JSON: {error}", remedy)

@@ -36,7 +36,7 @@ class CodeScorer:
         Raises:
             DataError: the ground truth is in none of the formats that the judge reads.
         """
-        problem = code_reference(request.ground_truth, request.extra_info, f"row '{request.id}'")
+        problem = code_reference(request.ground_truth, request.extra_info, request.place)
         program, fault = self._program(request.response)
         if program is None:
             return self._malformed(request, fault)
@@ -44,7 +44,7 @@ class CodeScorer:
 
     async def score_async(self, request: ScoreRequest) -> Score:
         """As `score`, without holding the event loop while the judge works."""
-        problem = code_reference(request.ground_truth, request.extra_info, f"row '{request.id}'")
+        problem = code_reference(request.ground_truth, request.extra_info, request.place)
         program, fault = self._program(request.response)
         if program is None:
             return self._malformed(request, fault)

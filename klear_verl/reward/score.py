@@ -49,13 +49,20 @@ EXTRA_INFO_KEYS = SCORE_KEYS + JUDGE_KEYS
 
 @dataclass(frozen=True)
 class ScoreRequest:
-    """One response to score. `ground_truth` is as in the row's `reward_model.ground_truth`."""
+    """One response to score. `ground_truth` is as in the row's `reward_model.ground_truth`; `where` is the row's
+    file and number, where there is a file."""
 
     id: str
     data_source: str
     response: str
     ground_truth: Any
     extra_info: dict[str, Any] = field(default_factory=dict)
+    where: str = ""
+
+    @property
+    def place(self) -> str:
+        """With what complaints about the row begin."""
+        return self.where or f"row '{self.id}'"
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from klear_verl.errors import EnvironmentProblem
+from klear_verl.errors import DataError, EnvironmentProblem
 from klear_verl.reward.config import RewardConfig
 from klear_verl.reward.math.scorer import MathScorer
 from klear_verl.reward.references import code_reference, math_reference
@@ -47,14 +47,14 @@ class Scorer:
             DataError: an unknown data_source, or a ground truth that cannot be read; names the row.
             EnvironmentProblem: the graders or the judge cannot work on this machine.
         """
-        if self.config.task_of(request.data_source) == "math":
+        if self._is_math(request):
             return self._math_scorer().score(request)
         return self._code_scorer().score(request)
 
     async def score_async(self, request: ScoreRequest) -> Score:
         """As `score`, without holding the event loop."""
         loop = asyncio.get_running_loop()
-        if self.config.task_of(request.data_source) == "math":
+        if self._is_math(request):
             return await loop.run_in_executor(self._threads, self._math_scorer().score, request)
         scorer = self._code
         if scorer is None:  # starting the judge takes a while
@@ -88,10 +88,10 @@ class Scorer:
         Raises:
             DataError: as `score` would.
         """
-        if self.config.task_of(request.data_source) == "math":
-            math_reference(request.ground_truth, f"row '{request.id}'")
+        if self._is_math(request):
+            math_reference(request.ground_truth, request.place)
         else:
-            code_reference(request.ground_truth, request.extra_info, f"row '{request.id}'")
+            code_reference(request.ground_truth, request.extra_info, request.place)
 
     def close(self) -> None:
         """Ends every process that the scorer started."""
@@ -106,6 +106,12 @@ class Scorer:
 
     def __exit__(self, *exc_info: object) -> None:
         self.close()
+
+    def _is_math(self, request: ScoreRequest) -> bool:
+        try:
+            return self.config.task_of(request.data_source) == "math"
+        except DataError as error:
+            raise DataError(f"{request.place}: {error.what}", error.remedy) from error
 
     def _math_scorer(self) -> MathScorer:
         with self._lock:

@@ -17,12 +17,13 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
+from klear_verl.data.rows import count_rows, read_rows
+from klear_verl.data.schemas import SCORE_COLUMNS, ScoreRow, score_rows
 from klear_verl.errors import DataError
 from klear_verl.reward.config import RewardConfig
-from klear_verl.reward.score import Score
+from klear_verl.reward.score import Score, ScoreRequest
 from klear_verl.scoring.output import ResultFile, check_same_config
 from klear_verl.scoring.progress import ProgressBar, ScoreSummary
-from klear_verl.scoring.rows import BadRow, InputRow, count_rows, read_rows
 from klear_verl.scoring.workers import ScoreWorkers
 
 _AHEAD_ROWS_PER_JOB = 64
@@ -54,7 +55,7 @@ def score_file(
         DataError: a file that cannot be read, or an `out` that is not the beginning of this job.
         EnvironmentProblem: graders or judge cannot work on this machine.
     """
-    summary = ScoreSummary(rows=count_rows(source))
+    summary = ScoreSummary(rows=_count(source))
     if out.exists() and source.samefile(out):
         raise DataError(f"{out}: input and output are the same file", "give another --out")
     results = ResultFile(out, overwrite)
@@ -62,9 +63,9 @@ def score_file(
         check_same_config(out, config.model_dump(mode="json"), fresh=results.fresh)
         with ScoreWorkers(config, jobs) as workers, ProgressBar(summary, messages or sys.stderr, progress) as bar:
             for outcome in _outcomes(workers, source, out, results, jobs):
-                if isinstance(outcome, BadRow):
+                if isinstance(outcome, DataError):
                     summary.bad += 1
-                    bar.say(f"{source}, line {outcome.line}: {outcome.reason}")
+                    bar.say(str(outcome))
                     if strict:
                         summary.stopped = True
                         break
@@ -83,19 +84,27 @@ def score_file(
     return summary
 
 
+def _count(source: Path) -> int:
+    if not source.is_file():
+        raise DataError(f"{source}: no such file", "give the path of a file with the rows to score")
+    if rows := count_rows(source):
+        return rows
+    raise DataError(f"{source} has no rows", f"write one JSON object per line, with {', '.join(SCORE_COLUMNS)}")
+
+
 class _Scored(NamedTuple):
-    row: InputRow
+    row: ScoreRow
     result: Score
 
 
 def _outcomes(
     workers: ScoreWorkers, source: Path, out: Path, results: ResultFile, jobs: int
-) -> Iterator[BadRow | _Scored | dict[str, Any]]:
+) -> Iterator[DataError | _Scored | dict[str, Any]]:
     """Per input row and in order: what is wrong with it, its result, or the output row that an earlier run wrote."""
-    rows = read_rows(source)
+    rows = score_rows(read_rows(source, SCORE_COLUMNS, ["extra_info"]))
     for number, done in enumerate(results.earlier(), start=1):
         for row in rows:
-            if isinstance(row, BadRow):
+            if isinstance(row, DataError):
                 yield row
             elif row.id == done["id"]:
                 yield done
@@ -104,7 +113,7 @@ def _outcomes(
                 # A row that is bad now was bad in the earlier run too, and got no result; any other lacks its own.
                 bad = _bad(workers, row)
                 if bad is None:
-                    raise _mismatch(out, number, done["id"], f"'{row.id}' (line {row.line})")
+                    raise _mismatch(out, number, done["id"], f"'{row.id}' ({row.where})")
                 yield bad
         else:
             raise _mismatch(out, number, done["id"], "nothing")
@@ -112,43 +121,47 @@ def _outcomes(
     yield from _scored(workers, rows, jobs)
 
 
-def _scored(workers: ScoreWorkers, rows: Iterator[InputRow | BadRow], jobs: int) -> Iterator[BadRow | _Scored]:
-    waiting: deque[tuple[BadRow, None] | tuple[InputRow, Future[Score]]] = deque()
+def _scored(workers: ScoreWorkers, rows: Iterator[ScoreRow | DataError], jobs: int) -> Iterator[DataError | _Scored]:
+    waiting: deque[tuple[DataError, None] | tuple[ScoreRow, Future[Score]]] = deque()
     bytes_ahead = 0
     for row in rows:
-        if isinstance(row, BadRow):
+        if isinstance(row, DataError):
             waiting.append((row, None))
         else:
             bytes_ahead += row.size_bytes
-            waiting.append((row, workers.submit(row.request)))
+            waiting.append((row, workers.submit(_request(row))))
         while waiting:
             first, future = waiting[0]
             full = bytes_ahead > _AHEAD_BYTES or len(waiting) > _AHEAD_ROWS_PER_JOB * jobs
             if future is not None and not future.done() and not full:
                 break
             waiting.popleft()
-            bytes_ahead -= first.size_bytes if isinstance(first, InputRow) else 0
+            bytes_ahead -= first.size_bytes if isinstance(first, ScoreRow) else 0
             yield _settled(workers, first, future)
     for first, future in waiting:
         yield _settled(workers, first, future)
 
 
-def _settled(workers: ScoreWorkers, row: InputRow | BadRow, future: Future[Score] | None) -> BadRow | _Scored:
-    if future is None or isinstance(row, BadRow):
-        assert isinstance(row, BadRow)
+def _settled(workers: ScoreWorkers, row: ScoreRow | DataError, future: Future[Score] | None) -> DataError | _Scored:
+    if future is None or isinstance(row, DataError):
+        assert isinstance(row, DataError)
         return row
     try:
         return _Scored(row, workers.result(future))
     except DataError as error:
-        return BadRow(row.line, str(error))
+        return error
 
 
-def _bad(workers: ScoreWorkers, row: InputRow) -> BadRow | None:
+def _bad(workers: ScoreWorkers, row: ScoreRow) -> DataError | None:
     try:
-        workers.check(row.request)
+        workers.check(_request(row))
     except DataError as error:
-        return BadRow(row.line, str(error))
+        return error
     return None
+
+
+def _request(row: ScoreRow) -> ScoreRequest:
+    return ScoreRequest(str(row.id), row.data_source, row.response, row.ground_truth, row.extra_info, row.where)
 
 
 def _mismatch(out: Path, line: int, found: object, expected: str) -> DataError:

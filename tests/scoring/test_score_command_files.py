@@ -10,10 +10,10 @@ import tracemalloc
 
 import pytest
 
+from klear_verl.data import rows as rows_module
 from klear_verl.errors import DataError
 from klear_verl.reward.config import reward_config
 from klear_verl.reward.score import Score
-from klear_verl.scoring import rows as rows_module
 from klear_verl.scoring import score_file as score_file_module
 from klear_verl.scoring import workers as score_workers_module
 from klear_verl.scoring.cli import main
@@ -219,8 +219,8 @@ STRANGE = {
     "a huge number": (b"9" * 10_000 + b"\n", "not JSON"),
     "a duplicate id": (line(row(1)), "id 'r1' is already that of line 1"),
     "the same id as a number and as text": (line(row(2, id="7")) + line(row(3, id=7)), "id '7' is already"),
-    "an id of another type": (line(row(2, id=1.5)), "id must be text or an integer"),
-    "an object as id": (line(row(2, id={"a": 1})), "id must be text or an integer"),
+    "an id of another type": (line(row(2, id=1.5)), "neither text nor an integer"),
+    "an object as id": (line(row(2, id={"a": 1})), "neither text nor an integer"),
     "CR only": (b"\r\r\r{\n", "not JSON"),
 }
 

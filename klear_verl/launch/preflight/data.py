@@ -114,10 +114,8 @@ def _training_rows(cfg: DictConfig, key: str, files: list[Path], check: TruthChe
 
 def _counted(key: str, files: list[Path], columns: list[str], optional: list[str]) -> Iterator[Row | DataError]:
     """The rows of several files, on a progress line if there are many."""
-    counts = [count_rows(file) for file in files]
-    total = None if None in counts else sum(filter(None, counts))
-    shown = total is None or total >= SHOWN_FROM_ROWS
-    with tqdm(total=total, desc=f"checking {key}", unit="row", disable=not shown) as line:
+    total = sum(count_rows(file) for file in files)
+    with tqdm(total=total, desc=f"checking {key}", unit="row", disable=total < SHOWN_FROM_ROWS) as line:
         for file in files:
             for row in read_rows(file, columns, optional):
                 yield row

@@ -33,7 +33,7 @@ class MathScorer:
         Raises:
             DataError: the ground truth is not a reference answer.
         """
-        gold = math_reference(request.ground_truth, f"row '{request.id}'")
+        gold = math_reference(request.ground_truth, request.place)
         rewards = self._config.math
         answer, fault = split_answer(request.response, self._config.think, self._config.think_prefilled)
         result = Score(
