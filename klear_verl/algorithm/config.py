@@ -43,6 +43,9 @@ class GPPOLossConfig(PolicyLossConfig):
         ConfigError: a value outside its range; names the key.
     """
 
+    # verl's configurations are frozen but for what is named here; __post_init__ reads YAML's `off`.
+    _mutable_fields = PolicyLossConfig._mutable_fields | {"dual_clip"}
+
     loss_mode: str = "gppo"
     beta1: float = 1.0
     beta2: float = 1.0
@@ -51,8 +54,7 @@ class GPPOLossConfig(PolicyLossConfig):
 
     def __post_init__(self) -> None:
         if self.dual_clip is False:
-            # YAML 1.1 reads a bare `off` as false; the frozen base class allows no plain assignment.
-            object.__setattr__(self, "dual_clip", "off")
+            self.dual_clip = "off"  # YAML 1.1 reads a bare `off` as false
         if self.dual_clip not in get_args(DualClip):
             raise ConfigError(
                 f"{_PREFIX}.policy_loss.dual_clip: {self.dual_clip!r} is not a way to clip",
@@ -71,10 +73,6 @@ class GPPOLossConfig(PolicyLossConfig):
             return policy_loss
         defaults = cls()
         return cls(**{name: policy_loss.get(name, getattr(defaults, name)) for name in _OWN_FIELDS})
-
-    def without_positive_lm(self) -> "GPPOLossConfig":
-        """For a trainer whose loss function adds the language-model term itself: the config it hands to `gppo`."""
-        return dataclasses.replace(self, positive_lm_coef=0.0)
 
 
 @dataclass(frozen=True)

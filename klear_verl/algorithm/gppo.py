@@ -19,28 +19,13 @@ import torch
 from verl.trainer.ppo.core_algos import agg_loss, register_policy_loss
 from verl.workers.config import ActorConfig
 
-from klear_verl.algorithm.clip_regions import MAX_LOG_RATIO, clip_regions, region_metrics
+from klear_verl.algorithm.clip_regions import TokenRatios, region_means, region_sums, token_ratios
 from klear_verl.algorithm.config import ClipRange, GPPOLossConfig
+from klear_verl.algorithm.derivative import WithDerivative, differentiate_once
 from klear_verl.errors import ConfigError
 
 # |Ã·w| saturates here, far beyond any real advantage, so that sums over a batch stay finite in float32 and bfloat16.
 MAX_ADVANTAGE = 1e18
-
-
-class _WithSlope(torch.autograd.Function):
-    """Gives `value` the gradient `slope` with respect to `log_prob`, and keeps nothing else for the backward pass."""
-
-    @staticmethod
-    def forward(ctx: Any, log_prob: torch.Tensor, value: torch.Tensor, slope: torch.Tensor) -> torch.Tensor:
-        ctx.save_for_backward(slope)
-        ctx.dtype = log_prob.dtype
-        return value
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor, None, None]:
-        (slope,) = ctx.saved_tensors
-        return (grad * slope).to(ctx.dtype), None, None
 
 
 def gppo_loss(
@@ -51,7 +36,7 @@ def gppo_loss(
     loss_agg_mode: str,
     config: ActorConfig,
     rollout_is_weights: torch.Tensor | None = None,
-) -> tuple[torch.Tensor, dict[str, float]]:
+) -> tuple[torch.Tensor, TokenRatios]:
     """The GPPO term alone, whatever `positive_lm_coef` says: for loss functions that add that term themselves.
 
     Computed in float32 (float64 if `log_prob` is); finite for any finite input. A masked token may hold anything,
@@ -67,40 +52,31 @@ def gppo_loss(
         rollout_is_weights: w, multiplies each token's loss, same shape; None for 1.
 
     Returns:
-        The scalar loss, and the metrics listed in `clip_regions`.
+        The scalar loss, and the tokens' ratios and regions, which diagnostics need too.
 
     Raises:
         ConfigError: a clip range or GPPO option outside its range.
     """
     options = GPPOLossConfig.from_policy_loss(config.policy_loss)
     clip = ClipRange.from_actor(config, options.dual_clip)
-    live = response_mask.bool()
     with torch.no_grad():
-        dtype = torch.promote_types(log_prob.dtype, torch.float32)
-        # Masked first: nothing that follows ever sees what a masked token holds.
-        log_ratio = torch.where(live, log_prob.to(dtype) - old_log_prob.to(dtype), 0.0)
-        log_ratio.clamp_(-MAX_LOG_RATIO, MAX_LOG_RATIO)
-        weighted = advantage = torch.where(live, advantages.to(dtype), 0.0)
+        tokens = token_ratios(old_log_prob, log_prob, advantages, response_mask, clip)
+        weighted = tokens.advantage
         if rollout_is_weights is not None:
-            weighted = advantage * torch.where(live, rollout_is_weights.to(dtype), 0.0)
+            weighted = weighted * torch.where(tokens.live, rollout_is_weights.to(weighted.dtype), 0.0)
 
-        ratio = log_ratio.exp()
-        regions = clip_regions(ratio, advantage, clip.low, clip.high)
-        factor = torch.where(regions.below_neg, options.beta1 * (1 - clip.low), ratio)
-        factor = torch.where(regions.above_pos, options.beta2 * (1 + clip.high), factor)
-        dual_clipped = None
-        if clip.c is not None:
-            dual_clipped = (advantage < 0) & (ratio > clip.c)
-            factor = torch.where(dual_clipped, clip.c, factor)
+        factor = torch.where(tokens.regions.below_neg, options.beta1 * (1 - clip.low), tokens.ratio)
+        factor = torch.where(tokens.regions.above_pos, options.beta2 * (1 + clip.high), factor)
+        if tokens.dual_clipped is not None:
+            factor = torch.where(tokens.dual_clipped, clip.c, factor)
 
-        value = slope = -factor * weighted.clamp(-MAX_ADVANTAGE, MAX_ADVANTAGE)
-        if dual_clipped is not None and options.dual_clip == "zero_grad":
-            slope = torch.where(dual_clipped, 0.0, value)
-        metrics = region_metrics(regions, dual_clipped, log_ratio, slope, live)
+        value = dvalue_dlogp = -factor * weighted.clamp(-MAX_ADVANTAGE, MAX_ADVANTAGE)
+        if tokens.dual_clipped is not None and options.dual_clip == "zero_grad":
+            dvalue_dlogp = torch.where(tokens.dual_clipped, 0.0, value)
 
-    token_loss = _WithSlope.apply(log_prob, value, slope)
-    scale = _batch_scale(config.global_batch_info, live)
-    return agg_loss(token_loss, live, loss_agg_mode, **scale), metrics
+    token_loss = WithDerivative.apply(log_prob, value, dvalue_dlogp)
+    scale = _batch_scale(config.global_batch_info, tokens.live)
+    return agg_loss(token_loss, tokens.live, loss_agg_mode, **scale), tokens
 
 
 def _batch_scale(global_batch_info: dict[str, Any], live: torch.Tensor) -> dict[str, Any]:
@@ -125,11 +101,11 @@ def compute_policy_loss_gppo(
     config: ActorConfig | None = None,
     rollout_is_weights: torch.Tensor | None = None,
 ) -> tuple[torch.Tensor, dict[str, float]]:
-    """What verl calls for `policy_loss.loss_mode=gppo`; arguments and result as `gppo_loss`.
+    """What verl calls for `policy_loss.loss_mode=gppo`: `gppo_loss`, with the metrics listed in `clip_regions`.
 
     Raises:
-        ConfigError: also when `positive_lm_coef` is not 0, because nobody would add that term. A trainer that does
-            hands over `policy_loss.without_positive_lm()`.
+        ConfigError: also when `positive_lm_coef` is not 0, because nobody would add that term; a trainer that does
+            calls `gppo_loss`.
     """
     if config is None:
         raise ConfigError("policy loss gppo was called without the actor's config", "pass config=")
@@ -140,4 +116,10 @@ def compute_policy_loss_gppo(
             "loss on correct rollouts; a policy loss alone cannot, since it never sees which rollouts are correct",
             "set it to 0, or use trainer.v1.trainer_mode=klear_sync",
         )
-    return gppo_loss(old_log_prob, log_prob, advantages, response_mask, loss_agg_mode, config, rollout_is_weights)
+    loss, dloss_dlogp, tokens = differentiate_once(
+        lambda leaf: gppo_loss(
+            old_log_prob, leaf, advantages, response_mask, loss_agg_mode, config, rollout_is_weights
+        ),
+        log_prob,
+    )
+    return loss, region_means(region_sums(tokens, dloss_dlogp))

@@ -106,8 +106,6 @@ class KlearSyncTrainer(PPOTrainerSync):
     def _loss_function(self) -> Any:
         actor = omega_conf_to_dataclass(self.config.actor_rollout_ref.actor)
         actor.model_config = omega_conf_to_dataclass(self.config.actor_rollout_ref.model)
-        if isinstance(actor.policy_loss, GPPOLossConfig):
-            object.__setattr__(actor, "policy_loss", actor.policy_loss.without_positive_lm())
         return partial(loss.klear_loss, actor, self._alpha, str(self._samples_dir))
 
     def fit(self, agent_loop_manager: Any) -> None:

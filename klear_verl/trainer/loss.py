@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The loss function that the klear trainers hand to verl's workers: verl's own `ppo_loss` (policy loss, entropy, KL),
-plus the language-model loss on correct rollouts, plus exact diagnostics.
+"""The loss function that the klear trainers hand to verl's workers: verl's `ppo_loss` (policy loss, entropy, KL) plus
+the language-model loss on correct rollouts, with exact diagnostics of the policy loss.
 
 L = L_policy + α L_LM (arXiv 2508.07629, Eq. 14). Everything is a partial sum over a micro-batch of a quantity of the
 whole mini-batch, so that gradient and metrics do not depend on micro-batches, ranks or sequence parallelism.
+
+The terms of verl's `ppo_loss` are put together here, from verl's own functions, because it keeps to itself what the
+diagnostics look at (the policy loss's derivative), and to ask again would be to compute that loss twice. With the hook
+of upstream/policy_loss_fn.patch this becomes a call of `ppo_loss`; a test holds the two to the same numbers.
 
 A worker sees one micro-batch, so what belongs to the whole mini-batch travels with each sample (`SAMPLE_FIELDS`), put
 there by the trainer, which lays the mini-batches out.
@@ -11,28 +15,42 @@ there by the trainer, which lays the mini-batches out.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from tensordict import TensorDict
-from verl.trainer.ppo.core_algos import get_policy_loss_fn
+from verl.trainer.ppo.core_algos import agg_loss, get_policy_loss_fn, kl_penalty
 from verl.utils import tensordict_utils as tu
 from verl.utils.metric import AggregationType, Metric
 from verl.workers.config import ActorConfig, CriticConfig
-from verl.workers.utils.losses import ppo_loss, value_loss
+from verl.workers.utils.losses import value_loss
 from verl.workers.utils.padding import no_padding_2_padding
 
-from klear_verl.algorithm.clip_regions import ClipRegions, region_sums
-from klear_verl.algorithm.config import ClipRange, DualClip, GPPOLossConfig
+from klear_verl.algorithm.clip_regions import REGIONS, TokenRatios, region_sums, token_ratios
+from klear_verl.algorithm.config import ClipRange, DualClip
+from klear_verl.algorithm.derivative import differentiate_once
+from klear_verl.algorithm.gppo import gppo_loss
 from klear_verl.algorithm.positive_lm import positive_lm_loss
 from klear_verl.trainer.non_finite import stop_on_non_finite
 
 POSITIVE = "klear_positive"
 POSITIVE_TOKENS = "klear_positive_tokens"
 LIVE_RESPONSES = "klear_live_responses"
+DENOMINATORS = ("batch_num_tokens", "global_batch_size")
+"""What verl divides by: the live tokens, or the responses, of the mini-batch."""
 SAMPLE_FIELDS = (POSITIVE, POSITIVE_TOKENS, LIVE_RESPONSES)
 """Per sample, (batch_size,): whether it is a correct response; and, the same for all samples of a mini-batch, the
 tokens of its correct responses and the number of its responses that train."""
+
+
+class PolicyLoss(NamedTuple):
+    """The policy loss of a micro-batch, evaluated once: the scalar to call backward on, its derivative with respect to
+    each log-probability, (batch_size, response_length), the tokens as it saw them, and its own metrics."""
+
+    loss: torch.Tensor
+    dloss_dlogp: torch.Tensor
+    tokens: TokenRatios
+    metrics: dict[str, float]
 
 
 def klear_loss(
@@ -46,7 +64,7 @@ def klear_loss(
     """The loss of one micro-batch, in verl's convention for `set_loss_fn`.
 
     Args:
-        config: the actor's configuration, with `policy_loss.positive_lm_coef` 0 (`GPPOLossConfig.without_positive_lm`).
+        config: the actor's configuration, with its `model_config`.
         positive_lm_coef: α.
         samples_dir: where a sample with a non-finite log-probability is saved.
         model_output: verl's, with nested `log_probs`, (batch_size, prompt + response).
@@ -59,14 +77,18 @@ def klear_loss(
         NonFiniteLogProb: the model, or the rollout, gave a log-probability that is NaN or infinite.
     """
     _put_denominators(data)
-    loss, metrics = ppo_loss(config=config, model_output=model_output, data=data, dp_group=dp_group)
-
-    batch = data.select(
-        "response_mask", "old_log_probs", "advantages", *_present(data, "rollout_is_weights", "entropy")
-    )
-    batch = batch.to_padded_tensor()
+    config.global_batch_info.update({name: data[name] for name in ("dp_size", *DENOMINATORS)})
+    config.global_batch_info["loss_scale_factor"] = config.loss_scale_factor
     log_prob = no_padding_2_padding(model_output["log_probs"], data)
-    metrics |= _diagnostics(config, log_prob, batch, data, samples_dir)
+    fields = ["response_mask", "old_log_probs", "advantages"]
+    fields += [name for name in ("rollout_is_weights", "ref_log_prob", "entropy") if name in data]
+    batch = data.select(*fields).to_padded_tensor()
+
+    policy = _policy_loss(config, log_prob, batch)
+    metrics = Metric.from_dict(policy.metrics, aggregation=AggregationType.MEAN)
+    metrics |= _diagnostics(config, policy, log_prob, batch, data, samples_dir)
+    metrics["actor/pg_loss"] = Metric(AggregationType.SUM, policy.loss)
+    loss = policy.loss + _entropy_and_kl(config, model_output, log_prob, batch, data, metrics)
     if positive_lm_coef:
         positive_loss = positive_lm_loss(
             log_prob,
@@ -92,38 +114,80 @@ def klear_value_loss(
 def _put_denominators(data: TensorDict) -> None:
     """verl divides sequence means by the size of the padded mini-batch; the responses that train are what counts. And
     where rollout correction has rejected a whole mini-batch, its loss of 0 must not become 0 / 0."""
-    tu.assign_non_tensor(
-        data,
-        global_batch_size=max(_mini_batch_constant(data, LIVE_RESPONSES), 1),
-        batch_num_tokens=max(data["batch_num_tokens"], 1),
-    )
+    tokens, responses = data["batch_num_tokens"], _mini_batch_constant(data, LIVE_RESPONSES)
+    tu.assign_non_tensor(data, batch_num_tokens=max(tokens, 1), global_batch_size=max(responses, 1))
+
+
+def _policy_loss(config: ActorConfig, log_prob: torch.Tensor, batch: TensorDict) -> PolicyLoss:
+    """L_policy, whichever of verl's policy losses `loss_mode` names."""
+    mode = config.policy_loss.get("loss_mode", "vanilla")
+    arguments = {
+        "old_log_prob": batch["old_log_probs"],
+        "advantages": batch["advantages"],
+        "response_mask": batch["response_mask"].bool(),
+    }
+    more = {
+        "loss_agg_mode": config.loss_agg_mode,
+        "config": config,
+        "rollout_is_weights": batch.get("rollout_is_weights", None),
+    }
+    if mode == "gppo":
+        loss, dloss_dlogp, tokens = differentiate_once(
+            lambda leaf: gppo_loss(log_prob=leaf, **arguments, **more), log_prob
+        )
+        return PolicyLoss(loss, dloss_dlogp, tokens, {})
+    function = get_policy_loss_fn(mode)
+    loss, dloss_dlogp, metrics = differentiate_once(lambda leaf: function(log_prob=leaf, **arguments, **more), log_prob)
+    # Not checked: other losses have conventions of their own for the band.
+    clip = ClipRange.unchecked(config, _dual_clip(mode))
+    return PolicyLoss(loss, dloss_dlogp, token_ratios(log_prob=log_prob, clip=clip, **arguments), metrics)
+
+
+def _entropy_and_kl(
+    config: ActorConfig,
+    model_output: dict[str, Any],
+    log_prob: torch.Tensor,
+    batch: TensorDict,
+    data: TensorDict,
+    metrics: dict[str, Any],
+) -> torch.Tensor | float:
+    """What else verl's `ppo_loss` adds: the entropy bonus, where the model's entropy was computed, and the KL term.
+    Puts verl's metrics of both into `metrics`."""
+    terms: torch.Tensor | float = 0.0
+    mean = {"loss_mask": batch["response_mask"].bool(), "loss_agg_mode": config.loss_agg_mode}
+    if model_output.get("entropy") is not None:
+        entropy = no_padding_2_padding(model_output["entropy"], data)
+        entropy_loss = agg_loss(loss_mat=entropy, **mean, **config.global_batch_info)
+        metrics["actor/entropy_loss"] = Metric(AggregationType.SUM, entropy_loss)
+        terms = terms - config.entropy_coeff * entropy_loss
+    if config.use_kl_loss:
+        kl = kl_penalty(logprob=log_prob, ref_logprob=batch["ref_log_prob"], kl_penalty=config.kl_loss_type)
+        kl_loss = agg_loss(loss_mat=kl, **mean, **config.global_batch_info)
+        metrics["kl_loss"] = Metric(AggregationType.SUM, kl_loss)
+        metrics["kl_coef"] = config.kl_loss_coef
+        terms = terms + config.kl_loss_coef * kl_loss
+    return terms
 
 
 def _diagnostics(
-    config: ActorConfig, log_prob: torch.Tensor, batch: TensorDict, data: TensorDict, samples_dir: str
+    config: ActorConfig,
+    policy: PolicyLoss,
+    log_prob: torch.Tensor,
+    batch: TensorDict,
+    data: TensorDict,
+    samples_dir: str,
 ) -> dict[str, Metric]:
     """Exact shares of the mini-batch, as `clip_regions` names them; what is a mean over a part of the tokens goes out
     as a mass (`…_mass_…`), which `finish_diagnostics` divides once all parts are added up."""
-    slope = _slope(config, log_prob, batch)
-    clip = ClipRange.unchecked(config, _dual_clip(config))
-    sums = region_sums(
-        batch["old_log_probs"],
-        log_prob.detach(),
-        batch["advantages"],
-        batch["response_mask"],
-        slope,
-        clip,
-        batch.get("entropy", None),
-    )
+    sums = region_sums(policy.tokens, policy.dloss_dlogp, batch.get("entropy", None))
     if sums["non_finite"]:
         stop_on_non_finite(samples_dir, "update", log_prob.detach(), batch, data, config.model_config.tokenizer)
 
-    regions = (*ClipRegions._fields[:4], "inside")
     values = {
         "actor/ppo_kl": sums["neg_log_ratio"],
         "actor/pg_clipfrac": sums["count_below_neg"] + sums["count_above_pos"],
         "actor/pg_clipfrac_lower": sums["dual_clipped"],
-        **{f"actor/gppo/frac_{name}": sums[f"count_{name}"] for name in regions},
+        **{f"actor/gppo/frac_{name}": sums[f"count_{name}"] for name in REGIONS},
     }
     for name in ("above_pos", "rest"):
         if f"entropy_{name}" in sums:
@@ -131,8 +195,8 @@ def _diagnostics(
     # verl averages a SUM over ranks before it adds up the micro-batches, hence dp_size, as in its agg_loss.
     scale = data["dp_size"] / data["batch_num_tokens"]
     values = {name: value * scale for name, value in values.items()}
-    # The slope is the loss's, which has that scale already.
-    values |= {f"actor/gppo/grad_mass_{name}": sums[f"slope_{name}"] for name in regions}
+    # The derivative is the loss's, which has that scale already.
+    values |= {f"actor/gppo/grad_mass_{name}": sums[f"gradient_{name}"] for name in REGIONS}
     return {name: Metric(AggregationType.SUM, value) for name, value in values.items()}
 
 
@@ -149,34 +213,11 @@ def finish_diagnostics(metrics: dict[str, Any]) -> None:
             metrics[f"actor/gppo/entropy_{name}"] = mass / tokens
 
 
-def _slope(config: ActorConfig, log_prob: torch.Tensor, batch: TensorDict) -> torch.Tensor:
-    """∂L_policy/∂log π of every token, for any of verl's policy losses, on a copy that leaves the graph alone."""
-    leaf = log_prob.detach().requires_grad_()
-    with torch.enable_grad():
-        loss, _ = get_policy_loss_fn(config.policy_loss.get("loss_mode", "vanilla"))(
-            old_log_prob=batch["old_log_probs"],
-            log_prob=leaf,
-            advantages=batch["advantages"],
-            response_mask=batch["response_mask"].bool(),
-            loss_agg_mode=config.loss_agg_mode,
-            config=config,
-            rollout_is_weights=batch.get("rollout_is_weights", None),
-        )
-        return torch.autograd.grad(loss, leaf)[0]
-
-
-def _dual_clip(config: ActorConfig) -> DualClip:
-    """Whether the policy loss bounds ratios by `clip_ratio_c`: an option of ours, always so in verl's `vanilla`."""
-    mode = config.policy_loss.get("loss_mode", "vanilla")
-    if mode == "gppo":
-        return GPPOLossConfig.from_policy_loss(config.policy_loss).dual_clip
+def _dual_clip(mode: str) -> DualClip:
+    """Whether verl's loss of that name bounds ratios by `clip_ratio_c`."""
     return "zero_grad" if mode == "vanilla" else "off"
 
 
 def _mini_batch_constant(data: TensorDict, field: str) -> int:
     """A field that is the same for all samples of the mini-batch."""
     return int(data[field][0])
-
-
-def _present(data: TensorDict, *fields: str) -> list[str]:
-    return [field for field in fields if field in data]

@@ -8,7 +8,7 @@ import torch
 from verl.trainer.ppo.core_algos import get_policy_loss_fn
 from verl.utils.metric import AggregationType, Metric
 
-from klear_verl.algorithm import GPPOLossConfig, compute_policy_loss_gppo, region_sums
+from klear_verl.algorithm import GPPOLossConfig, compute_policy_loss_gppo, region_sums, token_ratios
 from klear_verl.algorithm.clip_regions import clip_regions
 from klear_verl.algorithm.config import ClipRange
 from tests.algorithm.gppo_reference import actor_config, random_batch
@@ -102,7 +102,7 @@ SUMS = {
     "ratio": [[2.0, 3.0, 2.0], [1.0, 0.5, 9.0]],
     "advantages": [[1.0, 1.0, -1.0], [1.0, 1.0, 1.0]],
     "entropy": [[3.0, 5.0, 1.0], [2.0, 0.0, float("nan")]],
-    "slope": [[-1.28, -1.28, 2.0], [-1.0, -0.5, float("nan")]],
+    "dloss_dlogp": [[-1.28, -1.28, 2.0], [-1.0, -0.5, float("nan")]],
     "live": [[1, 1, 1], [1, 1, 0]],
 }
 
@@ -110,23 +110,17 @@ SUMS = {
 def sums_of(rows=slice(None), c=None, **changed):
     fields = {name: torch.tensor(values)[rows] for name, values in (SUMS | changed).items()}
     log_prob = fields["ratio"].log()
-    return region_sums(
-        torch.zeros_like(log_prob),
-        log_prob,
-        fields["advantages"],
-        fields["live"],
-        fields["slope"],
-        ClipRange(0.2, 0.28, c),
-        fields["entropy"],
-    )
+    clip = ClipRange(0.2, 0.28, c)
+    tokens = token_ratios(torch.zeros_like(log_prob), log_prob, fields["advantages"], fields["live"], clip)
+    return region_sums(tokens, fields["dloss_dlogp"], fields["entropy"])
 
 
 def test_sums_over_the_live_tokens_of_each_region():
     sums = sums_of()
     assert (sums["tokens"], sums["count_above_pos"], sums["count_above_neg"], sums["count_below_pos"]) == (5, 2, 1, 1)
     assert (sums["count_below_neg"], sums["count_inside"], sums["non_finite"], sums["dual_clipped"]) == (0, 1, 0, 0)
-    assert sums["slope_above_pos"] == pytest.approx(2.56)
-    assert sums["slope_inside"] == pytest.approx(1.0)
+    assert sums["gradient_above_pos"] == pytest.approx(2.56)
+    assert sums["gradient_inside"] == pytest.approx(1.0)
     assert sums["neg_log_ratio"] == pytest.approx(-math.log(2 * 3 * 2 * 1 * 0.5), rel=1e-6)
 
 

@@ -103,7 +103,7 @@ def test_rollout_weights_multiply_each_tokens_loss_and_gradient():
     loss, gradient, _ = run({**batch, "rollout_is_weights": weights})
     _, unweighted, _ = run(batch)
     torch.testing.assert_close(gradient, unweighted * weights)
-    # Value and slope of a token coincide (Eq. 12), so the loss is the sum of the gradients.
+    # Value and derivative of a token coincide (Eq. 12), so the loss is the sum of the gradients.
     torch.testing.assert_close(loss, (unweighted * weights).sum())
     assert tokens > 0
 

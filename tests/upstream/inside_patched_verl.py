@@ -14,7 +14,10 @@ from verl.trainer.ppo import core_algos
 from verl.utils.config import omega_conf_to_dataclass
 from verl.workers.config import FSDPActorConfig, PolicyLossConfig
 
-from klear_verl.algorithm import GPPOLossConfig, gppo_loss  # registers ours as `gppo`, as the plugin does
+from klear_verl.algorithm import (
+    GPPOLossConfig,
+    compute_policy_loss_gppo,
+)  # registers ours as `gppo`, as the plugin does
 from tests.algorithm.gppo_reference import equation_17, random_batch
 
 BETAS = [(1.0, 1.0), (0.75, 1.0), (0.5, 1.0), (0.0, 0.0), (1.3, 0.2)]
@@ -47,7 +50,9 @@ def upstream(batch, betas, mode="token-mean", **info):
 
 
 def ours(batch, betas, mode="token-mean", **info):
-    return loss_and_gradient(gppo_loss, batch, actor(GPPOLossConfig(beta1=betas[0], beta2=betas[1]), info), mode)
+    return loss_and_gradient(
+        compute_policy_loss_gppo, batch, actor(GPPOLossConfig(beta1=betas[0], beta2=betas[1]), info), mode
+    )
 
 
 def autograd(batch, betas):

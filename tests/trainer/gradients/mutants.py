@@ -49,10 +49,12 @@ def _lm_unmasked(stock: Callable[..., Any]) -> Callable[..., Any]:
 def _policy_per_micro_batch(stock: Callable[..., Any]) -> Callable[..., Any]:
     """The policy loss as the mean over micro-batches of their own token means, as the released code has it."""
 
-    def mutant(config: Any, model_output: Any, data: Any, dp_group: Any) -> Any:
-        micro_batches = ROWS // data["dp_size"] // len(data)
-        own = int(data["response_mask"].values().sum()) * micro_batches * data["dp_size"]
-        return stock(config, model_output, assign_non_tensor(data.copy(), batch_num_tokens=max(own, 1)), dp_group)
+    def mutant(config: Any, log_prob: Any, batch: Any) -> Any:
+        dp_size = config.global_batch_info["dp_size"]
+        micro_batches = ROWS // dp_size // len(batch)
+        own = int(batch["response_mask"].sum()) * micro_batches * dp_size
+        with patch.dict(config.global_batch_info, batch_num_tokens=max(own, 1)):
+            return stock(config, log_prob, batch)
 
     return mutant
 
@@ -65,9 +67,9 @@ def _padding_counts_as_responses(stock: Callable[..., Any]) -> Callable[..., Any
 def _metrics_per_micro_batch(stock: Callable[..., Any]) -> Callable[..., Any]:
     """Diagnostics as sums of the micro-batches' own means."""
 
-    def mutant(config: Any, log_prob: Any, batch: Any, data: Any, samples_dir: str) -> Any:
+    def mutant(config: Any, policy: Any, log_prob: Any, batch: Any, data: Any, samples_dir: str) -> Any:
         data = assign_non_tensor(data.copy(), batch_num_tokens=int(batch["response_mask"].sum()))
-        return stock(config, log_prob, batch, data, samples_dir)
+        return stock(config, policy, log_prob, batch, data, samples_dir)
 
     return mutant
 
@@ -76,7 +78,7 @@ MUTANTS: dict[str, tuple[str, Callable[..., Any]]] = {
     "lm_per_micro_batch": ("positive_lm_loss", _lm_per_micro_batch),
     "lm_without_ranks": ("positive_lm_loss", _lm_without_ranks),
     "lm_unmasked": ("positive_lm_loss", _lm_unmasked),
-    "policy_per_micro_batch": ("ppo_loss", _policy_per_micro_batch),
+    "policy_per_micro_batch": ("_policy_loss", _policy_per_micro_batch),
     "padding_counts_as_responses": ("_mini_batch_constant", _padding_counts_as_responses),
     "metrics_per_micro_batch": ("_diagnostics", _metrics_per_micro_batch),
 }

@@ -98,11 +98,11 @@ def evaluate(model: torch.nn.Module, samples: Sequence[Sample], objective: Objec
     log_prob = [log_probs(model, sample) for sample in rows]
     policy = _policy_loss(log_prob, rows, objective)
     lm = _lm_loss(log_prob, rows)
-    slopes = torch.autograd.grad(policy, log_prob, retain_graph=True)
+    derivatives = torch.autograd.grad(policy, log_prob, retain_graph=True)
     (policy + objective.alpha * lm).backward()
     gradient = {name: parameter.grad.clone() for name, parameter in model.named_parameters()}
-    mass = sum(float(slope[row.live].abs().sum()) for slope, row in zip(slopes, rows, strict=True))
-    return Result(gradient, policy.item(), lm.item(), mass, _diagnostics(log_prob, slopes, rows, objective))
+    mass = sum(float(own[row.live].abs().sum()) for own, row in zip(derivatives, rows, strict=True))
+    return Result(gradient, policy.item(), lm.item(), mass, _diagnostics(log_prob, derivatives, rows, objective))
 
 
 def updated(
@@ -174,7 +174,7 @@ OBJECTIVES = {"gppo": _gppo, "vanilla": _clip_higher, "cispo": _cispo}
 
 
 def _diagnostics(
-    log_prob: list[torch.Tensor], slopes: Sequence[torch.Tensor], rows: list[Sample], own: Objective
+    log_prob: list[torch.Tensor], derivatives: Sequence[torch.Tensor], rows: list[Sample], own: Objective
 ) -> dict[str, float]:
     """What docs/concepts say each metric is, token by token over the mini-batch."""
     log_ratio = torch.cat(
@@ -182,7 +182,7 @@ def _diagnostics(
     )
     advantages = torch.cat([row.advantages[row.live] for row in rows])
     entropy = torch.cat([row.entropy[row.live] for row in rows])
-    slope = torch.cat([part[row.live] for part, row in zip(slopes, rows, strict=True)]).abs()
+    dloss_dlogp = torch.cat([part[row.live] for part, row in zip(derivatives, rows, strict=True)]).abs()
     ratio = log_ratio.exp()
     below, above = ratio < 1 - own.eps_low, ratio > 1 + own.eps_high
     regions = {
@@ -195,7 +195,10 @@ def _diagnostics(
     bounded = own.mode == "vanilla" or (own.mode == "gppo" and own.dual_clip != "off")
     dual = (advantages < 0) & (ratio > own.c) & bounded
     found = {f"actor/gppo/frac_{name}": tokens.double().mean() for name, tokens in regions.items()}
-    found |= {f"actor/gppo/grad_share_{name}": slope[tokens].sum() / slope.sum() for name, tokens in regions.items()}
+    found |= {
+        f"actor/gppo/grad_share_{name}": dloss_dlogp[tokens].sum() / dloss_dlogp.sum()
+        for name, tokens in regions.items()
+    }
     found["actor/ppo_kl"] = -log_ratio.mean()
     found["actor/pg_clipfrac"] = (regions["below_neg"] | regions["above_pos"]).double().mean()
     found["actor/pg_clipfrac_lower"] = dual.double().mean()

@@ -70,14 +70,6 @@ def test_the_loss_gets_the_alpha_of_the_configuration(handed_over, monkeypatch, 
     assert (config.policy_loss.loss_mode, alpha) == (mode, ALPHA)
 
 
-@pytest.mark.parametrize("mode", ["gppo", "vanilla"])
-def test_the_configuration_handed_over_with_it_has_an_alpha_of_zero(handed_over, monkeypatch, mode):
-    seen = []
-    monkeypatch.setattr(loss, "klear_loss", lambda config, *_, **__: seen.append(config))
-    handed_over(mode)(model_output=None, data=None)
-    assert [config.policy_loss.positive_lm_coef for config in seen] == [0.0]
-
-
 def test_samples_that_are_no_number_go_to_the_folder_of_the_run(handed_over, monkeypatch, tmp_path):
     seen = []
     monkeypatch.setattr(loss, "klear_loss", lambda config, alpha, folder, **_: seen.append(folder))

@@ -33,7 +33,7 @@ def test_the_response_is_saved_with_the_place(step, tmp_path):
 
 
 def test_nothing_is_updated_by_such_a_step(step, monkeypatch):
-    monkeypatch.setattr("stand_ins.Workers.update_actor", lambda *_: pytest.fail("updated"))
+    monkeypatch.setattr("tests.trainer.step.stand_ins.Workers.update_actor", lambda *_: pytest.fail("updated"))
     with pytest.raises(NonFiniteLogProb):
         step(GROUP, log_probs={"a1": {2: math.nan}})
 
