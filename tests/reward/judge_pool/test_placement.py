@@ -5,8 +5,7 @@ import pytest
 
 from klear_verl.errors import ConfigError
 from klear_verl.reward.config import reward_config
-from klear_verl.reward.judge_pool.config import JudgePoolConfig
-from klear_verl.reward.judge_pool.placement import plan
+from klear_verl.reward.judge_pool.config import JudgePoolConfig, plan
 
 
 def node(name, cpus, alive=True, **resources):

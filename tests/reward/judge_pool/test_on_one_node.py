@@ -21,7 +21,7 @@ from klear_verl.judge.problem import CallTest, Problem, StdioTest  # noqa: E402
 from klear_verl.judge.verdict import Verdict  # noqa: E402
 from klear_verl.reward.judge_pool.client import RayJudge  # noqa: E402
 from klear_verl.reward.judge_pool.config import JudgePoolConfig  # noqa: E402
-from klear_verl.reward.judge_pool.messages import Answer, Parcel  # noqa: E402
+from klear_verl.reward.judge_pool.messages import Answer, Batch  # noqa: E402
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
@@ -137,7 +137,7 @@ def test_a_client_in_another_process_shares_it_too(judge, double, program):
 
 def test_an_actor_never_holds_more_than_its_clients_windows(judge, double, program):
     clients = [judge(queue_per_slot=1.0), judge(queue_per_slot=1.0)]
-    (name,) = clients[0]._roster.seats
+    (name,) = clients[0]._pool.workers
     actor = ray.get_actor(name)
     waiting = [
         future
@@ -148,7 +148,7 @@ def test_an_actor_never_holds_more_than_its_clients_windows(judge, double, progr
     ]
     loads = []
     while not all(future.done() for future in waiting):
-        empty = Parcel("onlooker", (), {}, 0.0, 1, 0.0)
+        empty = Batch("onlooker", (), {}, 0.0, 1, 0.0)
         loads.append(ray.get(actor.exchange.remote(empty), timeout=30).load)
         time.sleep(0.02)
     assert all(future.result().acc for future in waiting)
@@ -161,7 +161,7 @@ def test_megabytes_of_tests_are_there_for_a_whole_group(judge, program):
     assert [one.pass_rate for one in found] == [(n % 5) / 4 for n in range(8)]
 
 
-def test_a_full_shelf_costs_time_and_no_judgement(judge, program):
+def test_a_full_cache_costs_time_and_no_judgement(judge, program):
     tests = [StdioTest(input=f"{n}\n" + "x" * 10_000, output=f"{2 * n}\n") for n in range(1, 3)]
     problems = [Problem(id=f"p{number}", tests=tuple(tests)) for number in range(3)]
     client = judge(problem_cache_mib=0.001)
@@ -255,21 +255,21 @@ def test_a_problem_that_cannot_be_run_is_an_error_for_its_caller_alone(judge, do
     assert client.run(double, program()).acc is True
 
 
-def test_an_error_in_an_actor_that_nobody_foresaw_costs_a_repeat(judge, double, program):
+def test_an_unexpected_error_in_an_actor_costs_a_repeat(judge, double, program):
     client = judge()
-    (seat,) = client._roster.seats.values()
-    settled = seat._settled
+    (worker,) = client._pool.workers.values()
+    on_answer = worker._on_answer
 
-    def fail_once(request, answer):
-        seat._settled = settled
-        settled(request, Answer(answer.number, error=RuntimeError("broken pipe")))
+    def fail_once(submission, answer):
+        worker._on_answer = on_answer
+        on_answer(submission, Answer(answer.number, error=RuntimeError("broken pipe")))
 
-    seat._settled = fail_once
+    worker._on_answer = fail_once
     found = client.run(double, program())
     assert (found.acc, found.retries) == (True, 1)
 
 
-def test_closing_ends_those_who_wait_and_the_actor(judge, double, program):
+def test_closing_ends_waiting_calls_and_the_actor(judge, double, program):
     client = judge()
     (waiting,) = _in_the_background(client, double, [program(sleep_s=5.0)])
     _wait_for(_running)

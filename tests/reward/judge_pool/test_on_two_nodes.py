@@ -36,7 +36,7 @@ def cluster(ray_environment):
 @pytest.fixture
 def judge(cluster):
     with RayJudge(JudgeConfig(), JudgePoolConfig(cpus_per_node=2, refresh_s=0.5, start_timeout_s=15)) as client:
-        _wait_for(lambda: len(client._roster.seats) == 2)
+        _wait_for(lambda: len(client._pool.workers) == 2)
         yield client
 
 
@@ -58,7 +58,7 @@ def test_both_nodes_work_and_a_lost_one_loses_nothing_and_a_new_one_joins_in(clu
     busy = set()
     waiting = _in_the_background(judge, double, [program(right=n % 5, sleep_s=0.4, note=str(n)) for n in range(24)])
     while judge.counts.judged < 4:
-        busy |= {seat.placement.node_id for seat in judge._roster.seats.values() if seat.runs}
+        busy |= {worker.placement.node_id for worker in judge._pool.workers.values() if worker.runs}
         time.sleep(0.02)
     assert len(busy) == 2
     cluster.remove_node(cluster.workers.pop(), allow_graceful=False)
@@ -67,15 +67,15 @@ def test_both_nodes_work_and_a_lost_one_loses_nothing_and_a_new_one_joins_in(clu
     assert judge.counts.judged == 24
     assert judge.counts.repeated == sum(one.retries for one in found) >= 1
     assert max(one.retries for one in found) == 1
-    assert len(judge._roster.seats) == 1
+    assert len(judge._pool.workers) == 1
     cluster.workers.append(cluster.add_node(num_cpus=2, object_store_memory=100 * 2**20))
-    _wait_for(lambda: len(judge._roster.seats) == 2)
+    _wait_for(lambda: len(judge._pool.workers) == 2)
 
 
 def test_with_no_node_left_a_solution_is_ungraded_after_the_time_given_and_says_why(cluster, judge, double, program):
     for node in cluster.workers:
         cluster.remove_node(node, allow_graceful=False)
-    _wait_for(lambda: not judge._roster.seats)
+    _wait_for(lambda: not judge._pool.workers)
     found = judge.run(double, program())
     assert (found.pass_rate, set(found.verdicts)) == (None, {Verdict.IE})
     assert "no judge actor runs on this Ray cluster" in found.detail

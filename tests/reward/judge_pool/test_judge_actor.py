@@ -11,9 +11,8 @@ from klear_verl.judge.config import JudgeConfig
 from klear_verl.judge.problem import Problem, StdioTest
 from klear_verl.judge.verdict import Judgement, Verdict
 from klear_verl.reward.judge_pool.actor import JudgeActor
-from klear_verl.reward.judge_pool.messages import Parcel, Run
-from klear_verl.reward.judge_pool.placement import Placement
-from klear_verl.reward.judge_pool.problem_cache import ProblemPacker
+from klear_verl.reward.judge_pool.config import Placement
+from klear_verl.reward.judge_pool.messages import Batch, ProblemPacker, Run
 
 PACKED = ProblemPacker(JudgeConfig(), 1).pack(Problem(id="p", tests=(StdioTest(input="", output=""),)))
 RIGHT = Judgement((Verdict.AC,), 1.0, True, ("seccomp",))
@@ -42,8 +41,8 @@ def actor(monkeypatch):
 def exchanged(actor, *sources, tests=True):
     """The answers to these programs, by their place."""
     runs = tuple(Run(number, PACKED.key, source) for number, source in enumerate(sources))
-    parcel = Parcel("client", runs, {PACKED.key: PACKED.blob} if tests else {}, 5.0, len(runs), 5.0)
-    reply = asyncio.run(actor.exchange(parcel))
+    batch = Batch("client", runs, {PACKED.key: PACKED.blob} if tests else {}, 5.0, len(runs), 5.0)
+    reply = asyncio.run(actor.exchange(batch))
     return {answer.number: answer for answer in reply.answers}, reply.load
 
 
@@ -58,12 +57,12 @@ def test_without_the_tests_it_asks_for_them_and_runs_nothing(actor):
     assert (answers[0].judgement, answers[0].error) == (None, None)
 
 
-def test_an_error_of_the_callers_reaches_him_as_it_is(actor):
+def test_an_error_of_the_callers_reaches_the_caller_as_it_is(actor):
     answers, _ = exchanged(actor, "data", "one")
     assert isinstance(answers[0].error, DataError) and answers[1].judgement == RIGHT
 
 
-def test_any_other_error_is_told_and_ends_nobody_elses_run(actor, caplog):
+def test_any_other_error_is_answered_and_ends_no_other_run(actor, caplog):
     answers, load = exchanged(actor, "surprise", "one")
     assert "connection reset" in str(answers[0].error) and answers[1].judgement == RIGHT
     assert load == 0

@@ -1,12 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Packing the tests of a problem for the way, and keeping them there."""
-
-import pytest
+"""Packing a problem for an actor, and keeping it there."""
 
 from klear_verl.judge.config import JudgeConfig
 from klear_verl.judge.problem import Problem, StdioTest
 from klear_verl.judge.subset import draw_subset
-from klear_verl.reward.judge_pool.problem_cache import Lru, ProblemPacker, ProblemShelf
+from klear_verl.reward.judge_pool.messages import ProblemCache, ProblemPacker
 
 
 def problem(tests=20, size=1, name="p"):
@@ -16,10 +14,10 @@ def problem(tests=20, size=1, name="p"):
 def test_unpacking_gives_the_problem_with_the_tests_that_count():
     original = problem()
     packed = ProblemPacker(JudgeConfig(max_tests=16, seed=3), 1).pack(original)
-    shelf = ProblemShelf(1)
-    shelf.put(packed.key, packed.blob)
+    cache = ProblemCache(1)
+    cache.put(packed.key, packed.blob)
     assert packed.tests == 16
-    assert shelf.get(packed.key) == original.model_copy(update={"tests": draw_subset(original.tests, 16, "p", 3)})
+    assert cache.get(packed.key) == original.model_copy(update={"tests": draw_subset(original.tests, 16, "p", 3)})
 
 
 def test_a_problems_own_number_of_tests_comes_first():
@@ -44,32 +42,32 @@ def test_an_object_is_packed_once():
 
 def test_lone_surrogates_survive_the_way():
     packed = ProblemPacker(JudgeConfig(), 1).pack(Problem(id="p", tests=(StdioTest(input="\ud800", output=""),)))
-    shelf = ProblemShelf(1)
-    shelf.put(packed.key, packed.blob)
-    kept = shelf.get(packed.key)
+    cache = ProblemCache(1)
+    cache.put(packed.key, packed.blob)
+    kept = cache.get(packed.key)
     assert kept is not None and kept.tests[0].input == "\ud800"
 
 
-def test_the_shelf_keeps_to_its_size_and_what_was_used_last():
-    packer, shelf = ProblemPacker(JudgeConfig(), 10), ProblemShelf(capacity_mib=1)
+def test_the_cache_keeps_to_its_size_and_what_was_used_last():
+    packer, cache = ProblemPacker(JudgeConfig(), 10), ProblemCache(capacity_mib=1)
     packed = [packer.pack(problem(tests=4, size=100_000, name=name)) for name in "abc"]
     for one in packed[:2]:
-        shelf.put(one.key, one.blob)
-    shelf.get(packed[0].key)
-    shelf.put(packed[2].key, packed[2].blob)  # 0.4 MB each: the third doesn't fit beside two others
-    assert [shelf.get(one.key) is not None for one in packed] == [True, False, True]
+        cache.put(one.key, one.blob)
+    cache.get(packed[0].key)
+    cache.put(packed[2].key, packed[2].blob)  # 0.4 MB each: the third doesn't fit beside two others
+    assert [cache.get(one.key) is not None for one in packed] == [True, False, True]
 
 
-def test_a_problem_larger_than_the_shelf_is_kept_while_it_is_the_last():
+def test_a_problem_larger_than_the_cache_is_kept_while_it_is_the_last():
     packed = ProblemPacker(JudgeConfig(), 1).pack(problem(tests=4, size=1_000_000))
-    shelf = ProblemShelf(capacity_mib=1)
-    shelf.put(packed.key, packed.blob)
-    assert shelf.get(packed.key) is not None
+    cache = ProblemCache(capacity_mib=1)
+    cache.put(packed.key, packed.blob)
+    assert cache.get(packed.key) is not None
 
 
-@pytest.mark.parametrize("keys", ["aab", "aba", "abcabc"])
-def test_putting_a_key_again_does_not_count_it_twice(keys):
-    lru = Lru(capacity=3, weight=lambda _: 1)
-    for key in keys:
-        lru.put(key, key)
-    assert len(lru) == len(set(keys))
+def test_a_problem_put_again_does_not_count_twice():
+    packer, cache = ProblemPacker(JudgeConfig(), 10), ProblemCache(capacity_mib=1)
+    packed = [packer.pack(problem(tests=4, size=100_000, name=name)) for name in "ab"]
+    for one in [*packed, *packed, *packed]:
+        cache.put(one.key, one.blob)
+    assert all(cache.get(one.key) is not None for one in packed)
