@@ -7,12 +7,14 @@ import os
 from functools import cache
 from pathlib import Path
 
+_PLUGIN = "klear_verl.plugin"
+
 ALWAYS = {
     "TOKENIZERS_PARALLELISM": "false",
     "RAY_USAGE_STATS_ENABLED": "0",
     "VLLM_NO_USAGE_STATS": "1",
     # verl swallows the failure of a plugin it discovers, but not of a module named here.
-    "VERL_USE_EXTERNAL_MODULES": "klear_verl.plugin",
+    "VERL_USE_EXTERNAL_MODULES": _PLUGIN,
     # Ray switches token authentication on by itself where a token file lies in the home, and then refuses clusters
     # started without.
     "RAY_AUTH_MODE": "disabled",
@@ -50,6 +52,10 @@ def apply() -> None:
     """Sets the variables in this process (and so in those it starts), leaving alone what is set already."""
     for name, value in variables().items():
         os.environ.setdefault(name, value)
+    # Modules of the user's (a loss of one's own) come beside ours, not instead of it.
+    modules = os.environ["VERL_USE_EXTERNAL_MODULES"].split(",")
+    if _PLUGIN not in modules:
+        os.environ["VERL_USE_EXTERNAL_MODULES"] = ",".join([_PLUGIN, *modules])
     # The quickstart's recipes build their paths on this folder; saved configurations hold it, so it must not depend on
     # where one stands.
     os.environ["KLEAR_QUICKSTART"] = str(Path(os.environ.get("KLEAR_QUICKSTART", "quickstart-out")).absolute())

@@ -53,6 +53,14 @@ def test_what_the_user_set_wins(machine):
     assert (variables["OMP_NUM_THREADS"], variables["RAY_AUTH_MODE"]) == ("7", "token")
 
 
+def test_modules_that_the_user_names_for_verl_come_beside_our_plugin(machine):
+    variables = machine(True)
+    variables["VERL_USE_EXTERNAL_MODULES"] = "my_loss"
+    environment.apply()
+    environment.apply()
+    assert variables["VERL_USE_EXTERNAL_MODULES"] == "klear_verl.plugin,my_loss"
+
+
 @pytest.mark.parametrize(("asked", "cpu"), [("cpu", True), (" CPU ", True), ("nvidia", False), ("", False)])
 def test_verl_platform_decides_over_the_machine_unless_empty(machine, asked, cpu):
     machine(True)["VERL_PLATFORM"] = asked
