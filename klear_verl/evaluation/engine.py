@@ -14,9 +14,9 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Protocol
 
 from klear_verl.errors import EnvironmentProblem
+from klear_verl.evaluation.benchmark import Generation, GenerationRequest
 from klear_verl.evaluation.checkpoint import Checkpoint
 from klear_verl.evaluation.config import EngineConfig, SamplingConfig
-from klear_verl.evaluation.prompts import Generation, Request
 
 if TYPE_CHECKING:
     from vllm import LLM
@@ -31,7 +31,7 @@ class Engine(Protocol):
     def load(self, checkpoint: Checkpoint) -> str:
         """Makes `checkpoint` the one that answers; returns how, in words ("engine started", "weights reloaded")."""
 
-    def generate(self, requests: Iterable[Request]) -> Iterator[Generation]:
+    def generate(self, requests: Iterable[GenerationRequest]) -> Iterator[Generation]:
         """Yields each sample when it is finished, in no particular order."""
 
     def close(self) -> None:
@@ -103,7 +103,7 @@ class VllmEngine:
         assert output.prompt_logprobs is not None
         return [entry.logprob for position in output.prompt_logprobs if position for entry in position.values()]
 
-    def generate(self, requests: Iterable[Request]) -> Iterator[Generation]:
+    def generate(self, requests: Iterable[GenerationRequest]) -> Iterator[Generation]:
         """See `Engine.generate`.
 
         Raises:

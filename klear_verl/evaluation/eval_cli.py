@@ -22,7 +22,6 @@ from klear_verl.errors import ConfigError, DataError, EnvironmentProblem, KlearE
 from klear_verl.evaluation.config import EvalConfig
 from klear_verl.evaluation.progress import say
 from klear_verl.launch.recipes import find_recipe
-from klear_verl.reward.config import RewardConfig
 from klear_verl.utils.config import parse_config
 
 
@@ -86,17 +85,10 @@ def _run(config: EvalConfig) -> int:
     prepare_environment(config.engine, environment.on_cpu())
     check_vllm()
     say("checking models, data and prompts")
-    with locked(Path(config.out)), Scorer(_with_jobs(config.reward, config.jobs)) as scorer:
-        tasks = plan(config, scorer)
+    with locked(Path(config.out)), Scorer(config.reward.with_jobs(config.jobs)) as scorer:
+        tasks = plan(config)
         result = evaluate(config, tasks, VllmEngine(config.engine, config.sampling), scorer)
     return _report(config, result)
-
-
-def _with_jobs(reward: RewardConfig, jobs: int) -> RewardConfig:
-    """`jobs` is one number for the user; the graders and the judge each have their own."""
-    math = reward.math.model_copy(update={"workers": jobs})
-    judge = reward.judge.model_copy(update={"slots": jobs})
-    return reward.model_copy(update={"math": math, "judge": judge})
 
 
 def _report(config: EvalConfig, result: dict[str, Any]) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from klear_verl.errors import ConfigError, DataError
-from klear_verl.evaluation.benchmark_data import Benchmark
+from klear_verl.evaluation.benchmark import Benchmark
 from klear_verl.evaluation.checkpoint import Checkpoint
 from klear_verl.evaluation.config import EvalConfig
 from klear_verl.evaluation.store import write_json

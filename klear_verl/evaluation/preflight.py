@@ -10,8 +10,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from klear_verl.errors import DataError
-from klear_verl.evaluation.benchmark_data import Benchmark, EvalProblem, read_benchmark
+from klear_verl.evaluation.benchmark import (
+    Benchmark,
+    GenerationRequest,
+    load_tokenizer,
+    read_benchmark,
+    render_prompts,
+    requests_of,
+)
 from klear_verl.evaluation.checkpoint import Checkpoint, read_checkpoint
 from klear_verl.evaluation.config import EvalConfig
 from klear_verl.evaluation.fingerprint import (
@@ -21,9 +27,8 @@ from klear_verl.evaluation.fingerprint import (
     generation_fingerprint,
     grading_fingerprint,
 )
-from klear_verl.evaluation.prompts import Request, load_tokenizer, render_prompts, requests_of
+from klear_verl.reward.references import ReferenceCheck
 from klear_verl.reward.score import ScoreRequest
-from klear_verl.reward.scorer import Scorer
 
 
 @dataclass(frozen=True)
@@ -32,7 +37,7 @@ class Task:
 
     checkpoint: Checkpoint
     benchmark: Benchmark
-    requests: list[Request]
+    requests: list[GenerationRequest]
     folder: Path
 
     @property
@@ -41,7 +46,7 @@ class Task:
         return f"{self.checkpoint.name} on {self.benchmark.config.name}"
 
 
-def plan(config: EvalConfig, scorer: Scorer) -> list[Task]:
+def plan(config: EvalConfig) -> list[Task]:
     """Checks everything and returns the tasks, model by model.
 
     Fingerprints are written here for tasks that are new, so the caller holds the lock on `out`.
@@ -52,13 +57,9 @@ def plan(config: EvalConfig, scorer: Scorer) -> list[Task]:
         ConfigError: `out` holds results of another configuration.
     """
     checkpoints = [read_checkpoint(name, path, config.engine.dtype) for name, path in config.models.items()]
-    benchmarks = [read_benchmark(benchmark, config.reward) for benchmark in config.benchmarks]
-    for benchmark in benchmarks:
-        for problem in benchmark.problems:
-            try:
-                scorer.check(score_request(benchmark, problem, 0, ""))
-            except DataError as error:
-                raise DataError(f"{problem.where}: {error.what}", error.remedy) from error
+    reward = config.reward.with_jobs(config.jobs)
+    with ReferenceCheck(reward) as references:
+        benchmarks = [read_benchmark(benchmark, reward, references.check) for benchmark in config.benchmarks]
     tasks = []
     for checkpoint in checkpoints:
         tokenizer = load_tokenizer(checkpoint)
@@ -87,12 +88,9 @@ def row_id(benchmark: Benchmark, problem: int, sample: int) -> str:
     return f"{benchmark.config.name}/{problem}/{sample}"
 
 
-def score_request(benchmark: Benchmark, problem: EvalProblem, sample: int, response: str) -> ScoreRequest:
+def score_request(benchmark: Benchmark, problem: int, sample: int, response: str) -> ScoreRequest:
     """The request to grade one response."""
+    row = benchmark.problems[problem]
     return ScoreRequest(
-        id=row_id(benchmark, problem.index, sample),
-        data_source=problem.data_source,
-        response=response,
-        ground_truth=problem.ground_truth,
-        extra_info=problem.extra_info,
+        row_id(benchmark, problem, sample), row.data_source, response, row.ground_truth, row.extra_info, row.where
     )

@@ -15,14 +15,14 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from klear_verl.errors import DataError
+from klear_verl.evaluation.benchmark import GenerationRequest
 from klear_verl.evaluation.checkpoint import Checkpoint
 from klear_verl.evaluation.config import EvalConfig
 from klear_verl.evaluation.engine import Engine
 from klear_verl.evaluation.preflight import Task, row_id, score_request
 from klear_verl.evaluation.progress import Progress, say
-from klear_verl.evaluation.prompts import Request
+from klear_verl.evaluation.statistics import Key, summarize
 from klear_verl.evaluation.store import LineWriter, read_lines, write_json, write_lines
-from klear_verl.evaluation.summary import Key, summarize
 from klear_verl.reward.score import Score, ScoreRequest
 
 RESPONSES = "responses.jsonl"
@@ -72,7 +72,7 @@ def evaluate(config: EvalConfig, tasks: list[Task], engine: Engine, grader: Grad
     return result
 
 
-def _generate(task: Task, missing: list[Request], engine: Engine) -> None:
+def _generate(task: Task, missing: list[GenerationRequest], engine: Engine) -> None:
     progress = Progress(f"{task.label}: samples", len(task.requests), len(task.requests) - len(missing))
     with LineWriter(task.folder / RESPONSES) as file:
         for done in engine.generate(missing):
@@ -98,8 +98,7 @@ def _grade(task: Task, responses: Rows, grader: Grader, jobs: int) -> Rows:
     if not missing:
         return kept
     write_lines(task.folder / SCORES, kept.values())
-    problems = {problem.index: problem for problem in task.benchmark.problems}
-    requests = (score_request(task.benchmark, problems[key[0]], key[1], responses[key]["response"]) for key in missing)
+    requests = (score_request(task.benchmark, *key, responses[key]["response"]) for key in missing)
     progress = Progress(f"{task.label}: graded", len(wanted), len(wanted) - len(missing))
     with LineWriter(task.folder / SCORES) as file:
         for key, score in zip(missing, grader.score_many(requests, jobs), strict=True):

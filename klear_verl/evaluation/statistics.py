@@ -1,22 +1,62 @@
 # SPDX-License-Identifier: Apache-2.0
-"""avg@n, pass@k and a confidence interval, from the outcomes of the samples of each problem.
-
-Pure arithmetic on lists of booleans, one list per problem. What counts as an outcome (ungraded samples don't) is
-decided in `summary`.
+"""The figures of one model on one benchmark, and the statistics they are made of: avg@n, pass@k and a confidence
+interval, which are pure arithmetic on the outcomes of the samples of each problem.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
+
+from klear_verl.evaluation.benchmark import Benchmark
+
+Key = tuple[int, int]
+"""(problem, sample): their positions."""
 
 Outcomes = Sequence[Sequence[bool]]
 """`outcomes[i][j]`: sample j of problem i is entirely correct. Problems may differ in the number of samples."""
 
 _RESAMPLES = 10_000
 _CHUNK_ELEMENTS = 4_000_000
+
+
+def summarize(
+    benchmark: Benchmark, responses: Mapping[Key, Mapping[str, Any]], scores: Mapping[Key, Mapping[str, Any]], seed: int
+) -> dict[str, Any]:
+    """The benchmark's entry in result.json.
+
+    Malformed responses are wrong answers. Ungraded ones are no answers: they are counted in `ungraded` and enter no
+    other figure about correctness, so that a failure of the grader never moves a result.
+
+    Args:
+        benchmark: decides which samples count; every one of them must be in `responses` and `scores`.
+        responses: rows of responses.jsonl by (problem index, sample index).
+        scores: rows of scores.jsonl, likewise.
+        seed: of the bootstrap.
+    """
+    n = benchmark.config.n
+    keys = [[(problem, sample) for sample in range(n)] for problem in range(len(benchmark.problems))]
+    graded = [[key for key in samples if scores[key]["status"] != "ungraded"] for samples in keys]
+    outcomes = [[bool(scores[key]["acc"]) for key in samples] for samples in graded]
+    every = [key for samples in keys for key in samples]
+    interval = bootstrap_ci95(outcomes, seed)
+    # A malformed program passes no test; its row says None because none was run.
+    pass_rates = [scores[key]["pass_rate"] or 0.0 for samples in graded for key in samples if key[0] in benchmark.code]
+    return {
+        "problems": len(benchmark.problems),
+        "n": n,
+        "avg_at_n": avg_at_n(outcomes),
+        "avg_at_n_ci95": list(interval) if interval else None,
+        "pass_at_k": {str(k): mean_pass_at_k(outcomes, k) for k in reported_ks(n)},
+        "pass_rate": sum(pass_rates) / len(pass_rates) if pass_rates else None,
+        "malformed": sum(scores[key]["status"] == "malformed" for key in every),
+        "ungraded": sum(scores[key]["status"] == "ungraded" for key in every),
+        "truncated": sum(responses[key]["finish_reason"] == "length" for key in every),
+        "mean_tokens": sum(responses[key]["tokens"] for key in every) / len(every),
+    }
 
 
 def avg_at_n(outcomes: Outcomes) -> float | None:

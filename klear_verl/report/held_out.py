@@ -24,7 +24,7 @@ STAGES = {
 
 
 @dataclass(frozen=True)
-class Benchmark:
+class HeldOutBenchmark:
     """All results on one benchmark: model → one result per evaluation (several seeds give several)."""
 
     name: str
@@ -62,7 +62,7 @@ class Benchmark:
         return float(np.mean(rates)) if rates else None
 
 
-def benchmarks(evaluations: Sequence[Evaluation]) -> list[Benchmark]:
+def benchmarks(evaluations: Sequence[Evaluation]) -> list[HeldOutBenchmark]:
     """The results of all evaluations by benchmark, in the order of the files, except where nothing could be graded."""
     found: dict[str, dict[str, list[BenchmarkResult]]] = {}
     for evaluation in evaluations:
@@ -70,10 +70,10 @@ def benchmarks(evaluations: Sequence[Evaluation]) -> list[Benchmark]:
             for name, result in results.items():
                 if result.avg_at_n is not None:
                     found.setdefault(name, {}).setdefault(model, []).append(result)
-    return [Benchmark(name, by_model) for name, by_model in found.items()]
+    return [HeldOutBenchmark(name, by_model) for name, by_model in found.items()]
 
 
-def accuracy(benchmark: Benchmark) -> Chart:
+def accuracy(benchmark: HeldOutBenchmark) -> Chart:
     """avg@n of every model on one benchmark."""
     several = max(len(results) for results in benchmark.by_model.values()) > 1
     with looks():
@@ -99,7 +99,7 @@ _LABEL: dict[str, Any] = {
 }
 
 
-def draw_accuracy(ax: Axes, benchmark: Benchmark) -> None:
+def draw_accuracy(ax: Axes, benchmark: HeldOutBenchmark) -> None:
     """Dots with intervals on `ax`; the pass rate of code benchmarks as hollow squares."""
     models = benchmark.models
     places = np.arange(len(models), dtype=float)

@@ -15,7 +15,7 @@ from klear_verl.report import ablation_charts, ablation_tables, tables
 from klear_verl.report.ablations import Ablation
 from klear_verl.report.charts import RL_CHARTS, SFT_CHARTS
 from klear_verl.report.curves import TITLES, Stage, group
-from klear_verl.report.held_out import STAGES, Benchmark, accuracy, benchmarks
+from klear_verl.report.held_out import STAGES, HeldOutBenchmark, accuracy, benchmarks
 from klear_verl.report.panels import slug
 from klear_verl.report.sources import Evaluation, Material
 from klear_verl.report.style import Chart
@@ -143,7 +143,7 @@ _FAILURES = {
 }
 
 
-def _tiles(stages: Sequence[Stage], marks: Sequence[Benchmark]) -> list[Tile]:
+def _tiles(stages: Sequence[Stage], marks: Sequence[HeldOutBenchmark]) -> list[Tile]:
     found = []
     for benchmark in marks:
         if benchmark.is_pipeline:

@@ -11,7 +11,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from klear_verl.report.curves import Stage
-from klear_verl.report.held_out import STAGES, Benchmark
+from klear_verl.report.held_out import STAGES, HeldOutBenchmark
 from klear_verl.report.metrics import REWARD
 from klear_verl.report.schema import StageSummary
 from klear_verl.report.sources import Material
@@ -74,7 +74,7 @@ def summaries(stages: dict[str, StageSummary]) -> Table:
     return Table(["stage", "steps", "wall time", "first → last"], rows)
 
 
-def held_out(benchmarks: Sequence[Benchmark]) -> Table:
+def held_out(benchmarks: Sequence[HeldOutBenchmark]) -> Table:
     """The figures behind the held-out pictures, one row per evaluation."""
     head = ["benchmark", "model", "avg@n", "95 % interval", "pass@k", "tests passed", "truncated", "ungraded", "tokens"]
     rows = []

@@ -160,6 +160,12 @@ class RewardConfig(StrictModel):
             'or code instead of math (for klear score: --reward.data_sources=\'{"NAME": "math"}\')',
         )
 
+    def with_jobs(self, jobs: int) -> RewardConfig:
+        """The same for so many rows at once: `jobs` graders, and as many slots of the judge."""
+        math = self.math.model_copy(update={"workers": jobs})
+        judge = self.judge.model_copy(update={"slots": jobs})
+        return self.model_copy(update={"math": math, "judge": judge})
+
 
 def reward_config(values: Mapping[str, Any] | None, where: str = WHERE) -> RewardConfig:
     """Validates plain containers as a RewardConfig.

@@ -22,7 +22,8 @@ from verl import DataProto
 from verl.experimental.reward_loop.reward_manager import register
 from verl.experimental.reward_loop.reward_manager.base import RewardManagerBase
 
-from klear_verl.errors import ConfigError, DataError, EnvironmentProblem
+from klear_verl.data.schemas import scored_fields
+from klear_verl.errors import ConfigError, EnvironmentProblem
 from klear_verl.reward.config import WHERE, reward_config
 from klear_verl.reward.response import ResponseDecoder
 from klear_verl.reward.score import ScoreRequest
@@ -96,24 +97,14 @@ def row_request(row: Mapping[str, Any], response: str) -> ScoreRequest:
     """The request of a sample of a verl batch.
 
     Raises:
-        DataError: the row has no data_source or no reward_model.ground_truth.
+        DataError: what the row is scored by is missing or ill-typed.
     """
     extra = row.get("extra_info")
-    extra = dict(extra) if isinstance(extra, Mapping) else {}
-    identity = str(extra.get("id", extra.get("index", row.get("uid", "?"))))
-    reward_model = row.get("reward_model")
-    if "data_source" not in row or not isinstance(reward_model, Mapping) or reward_model.get("ground_truth") is None:
-        raise DataError(
-            f"row '{identity}' lacks data_source or reward_model.ground_truth (it has: {', '.join(sorted(row))})",
-            "give every row of the data files both columns, in verl's row format",
-        )
-    return ScoreRequest(
-        id=identity,
-        data_source=str(row["data_source"]),
-        response=response,
-        ground_truth=reward_model["ground_truth"],
-        extra_info=extra,
-    )
+    names = [extra.get("id"), extra.get("index")] if isinstance(extra, Mapping) else []
+    # Arrow pads extra_info with nulls, which are no names.
+    identity = str(next((name for name in [*names, row.get("uid")] if name is not None), "?"))
+    source, truth, extra = scored_fields(row, f"row '{identity}'")
+    return ScoreRequest(identity, source, response, truth, extra)
 
 
 def _fails_on_ungraded(config: DictConfig, on_ungraded: str) -> bool:

@@ -31,13 +31,11 @@ class ScoreWorkers:
     def __init__(self, config: RewardConfig, jobs: int):
         # A judge on a cluster does its work elsewhere.
         self._threaded = jobs <= MAX_THREADS or config.judge_pool.mode == "ray"
-        self._scorer = Scorer(_with_jobs(config, jobs if self._threaded else 1))
+        self._scorer = Scorer(config.with_jobs(jobs if self._threaded else 1))
         self._executor: Executor = (
             ThreadPoolExecutor(jobs, thread_name_prefix="klear-score")
             if self._threaded
-            else ProcessPoolExecutor(
-                jobs, multiprocessing.get_context("spawn"), _start_worker, (_with_jobs(config, 1),)
-            )
+            else ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _start_worker, (config.with_jobs(1),))
         )
 
     def submit(self, request: ScoreRequest) -> Future[Score]:
@@ -70,15 +68,6 @@ class ScoreWorkers:
     ) -> None:
         self._executor.shutdown(cancel_futures=True)
         self._scorer.close()
-
-
-def _with_jobs(config: RewardConfig, jobs: int) -> RewardConfig:
-    return config.model_copy(
-        update={
-            "math": config.math.model_copy(update={"workers": jobs}),
-            "judge": config.judge.model_copy(update={"slots": jobs}),
-        }
-    )
 
 
 _worker: list[Scorer] = []

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from klear_verl.evaluation import preflight
+from klear_verl.evaluation.benchmark import Generation
 from klear_verl.evaluation.config import EvalConfig
-from klear_verl.evaluation.prompts import Generation
 from klear_verl.reward.score import Score
 
 

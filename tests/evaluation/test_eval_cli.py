@@ -75,7 +75,7 @@ def test_a_signal_gives_exit_status_130_and_says_how_to_go_on(recipe, engine, ca
         (["sampling.temperature"], "is not of the form key=value"),
         (["sampling.temperature=hot"], "sampling.temperature"),
         (["models.a=/nowhere"], "model a: /nowhere: no such folder"),
-        (["benchmarks=[{name: x, data: /nowhere.jsonl}]"], "benchmark x: /nowhere.jsonl: no such file"),
+        (["benchmarks=[{name: x, data: /nowhere.jsonl}]"], "data of the benchmark x: /nowhere.jsonl does not exist"),
         (["out=${nothing}"], "nothing"),
     ],
 )

@@ -6,14 +6,11 @@ import pytest
 from klear_verl.errors import ConfigError, DataError
 from klear_verl.evaluation.fingerprint import check_fingerprint
 from klear_verl.evaluation.preflight import plan
-from klear_verl.reward.config import RewardConfig
-from klear_verl.reward.scorer import Scorer
 
 
 def plan_twice(config, first, second):
-    with Scorer(RewardConfig()) as scorer:
-        plan(config(**first), scorer)
-        plan(config(**second), scorer)
+    plan(config(**first))
+    plan(config(**second))
 
 
 @pytest.mark.parametrize(

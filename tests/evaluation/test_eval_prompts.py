@@ -7,13 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from klear_verl.errors import DataError
-from klear_verl.evaluation.benchmark_data import read_benchmark
-from klear_verl.evaluation.prompts import render_prompts, requests_of, sample_seed
+from klear_verl.evaluation.benchmark import read_benchmark, render_prompts, requests_of, sample_seed
 
 
 @pytest.fixture
 def benchmark_of(config):
-    return lambda settings: read_benchmark(settings.benchmarks[0], settings.reward)
+    return lambda settings: read_benchmark(settings.benchmarks[0], settings.reward, lambda *_: None)
 
 
 def test_a_prompt_is_rendered_with_the_opening_of_the_answer(config, benchmark_of, char_tokenizer):

@@ -9,14 +9,10 @@ import pytest
 from klear_verl.errors import DataError
 from klear_verl.evaluation.preflight import plan
 from klear_verl.evaluation.runner import evaluate
-from klear_verl.reward.config import RewardConfig
-from klear_verl.reward.scorer import Scorer
 
 
 def run(settings, engine, grader):
-    with Scorer(RewardConfig()) as scorer:
-        tasks = plan(settings, scorer)
-    return evaluate(settings, tasks, engine, grader)
+    return evaluate(settings, plan(settings), engine, grader)
 
 
 def lines(settings, name="responses.jsonl", model="a"):
@@ -135,5 +131,5 @@ def test_an_unreadable_ground_truth_is_found_before_the_engine(config, write_jso
     path = write_jsonl(
         [row(), row(data_source="coder1_longcot", reward_model={"ground_truth": "not JSON"})], "code.jsonl"
     )
-    with Scorer(RewardConfig()) as scorer, pytest.raises(DataError, match=r"code\.jsonl: line 2: "):
-        plan(config(benchmarks=[{"name": "code", "data": str(path)}]), scorer)
+    with pytest.raises(DataError, match=r"code\.jsonl, line 2: "):
+        plan(config(benchmarks=[{"name": "code", "data": str(path)}]))

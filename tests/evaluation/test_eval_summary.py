@@ -3,15 +3,17 @@
 
 import pytest
 
-from klear_verl.evaluation.benchmark_data import Benchmark, EvalProblem
+from klear_verl.data.schemas import TrainingRow
+from klear_verl.evaluation.benchmark import Benchmark
 from klear_verl.evaluation.config import BenchmarkConfig
-from klear_verl.evaluation.summary import summarize
+from klear_verl.evaluation.statistics import summarize
 
 
 def summary_of(rows, is_code=False):
     """`rows[i][j]` is (status, acc, pass_rate, finish_reason) of sample j of problem i."""
-    problems = [EvalProblem(index, "", [], "", "", {}, is_code) for index in range(len(rows))]
-    benchmark = Benchmark(BenchmarkConfig(name="bench", data="-", n=len(rows[0])), problems, "")
+    problems = [TrainingRow("", [], "", "", {})] * len(rows)
+    code = frozenset(range(len(rows)) if is_code else ())
+    benchmark = Benchmark(BenchmarkConfig(name="bench", data="-", n=len(rows[0])), problems, code, "")
     cells = {(i, j): cell for i, samples in enumerate(rows) for j, cell in enumerate(samples)}
     scores = {key: {"status": cell[0], "acc": cell[1], "pass_rate": cell[2]} for key, cell in cells.items()}
     responses = {key: {"finish_reason": cell[3], "tokens": 10 * (key[1] + 1)} for key, cell in cells.items()}

@@ -5,8 +5,8 @@ import json
 
 import pytest
 
+from klear_verl.evaluation.benchmark import Generation
 from klear_verl.evaluation.preflight import plan
-from klear_verl.evaluation.prompts import Generation
 from klear_verl.evaluation.runner import evaluate
 from klear_verl.reward.config import RewardConfig
 from klear_verl.reward.scorer import Scorer
@@ -47,7 +47,7 @@ def test_math_and_code_are_graded_as_in_training(config, write_jsonl, row):
     path = write_jsonl(rows, "mixed.jsonl")
     settings = config(benchmarks=[{"name": "mixed", "data": str(path), "n": 2}])
     with Scorer(RewardConfig()) as scorer:
-        figures = evaluate(settings, plan(settings, scorer), ScriptedEngine(answers), scorer)["a"]["mixed"]
+        figures = evaluate(settings, plan(settings), ScriptedEngine(answers), scorer)["a"]["mixed"]
     assert figures["avg_at_n"] == pytest.approx((0.5 + 0 + 0) / 3)
     assert figures["pass_at_k"]["2"] == pytest.approx(1 / 3)
     assert figures["pass_rate"] == pytest.approx((3 / 16 + 0) / 2)

@@ -59,7 +59,7 @@ def check_rl_data(cfg: DictConfig, reward: RewardConfig | None, tokenizer: Token
         EnvironmentProblem: no grader process that reads math references can be started.
     """
     notes: list[str] = []
-    with nullcontext() if reward is None else _references(reward) as references:
+    with nullcontext() if reward is None else ReferenceCheck(reward.with_jobs(_processors())) as references:
         for key in ("data.train_files", "data.val_files"):
             files = _checked_files(cfg, key, SUFFIXES, required=True)
             if OmegaConf.select(cfg, "data.custom_cls.path") or not files:
@@ -95,12 +95,8 @@ def check_sft_data(cfg: DictConfig) -> None:
             _check_one_batch(cfg, rows)
 
 
-def _references(reward: RewardConfig) -> ReferenceCheck:
-    """One grader for each processor: nothing else runs yet."""
-    return ReferenceCheck(reward.model_copy(update={"math": reward.math.model_copy(update={"workers": _processors()})}))
-
-
 def _processors() -> int:
+    """How many rows are checked at once: nothing else runs yet."""
     return len(os.sched_getaffinity(0))
 
 

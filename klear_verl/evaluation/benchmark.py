@@ -1,21 +1,57 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From problems to requests for an engine: rendered prompts, checked lengths, a seed per sample."""
+"""From a benchmark's file to requests for an engine: its rows, rendered prompts with checked lengths, a seed per
+sample."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Protocol
 
+from klear_verl.data.parallel import map_in_order
+from klear_verl.data.rows import check_file, good_row, read_rows
+from klear_verl.data.schemas import TrainingRow, TruthCheck, training_row
 from klear_verl.errors import DataError, EnvironmentProblem
-from klear_verl.evaluation.benchmark_data import Benchmark
 from klear_verl.evaluation.checkpoint import Checkpoint
-from klear_verl.evaluation.config import EvalConfig
+from klear_verl.evaluation.config import BenchmarkConfig, EvalConfig
+from klear_verl.reward.config import RewardConfig
 
 
 @dataclass(frozen=True)
-class Request:
+class Benchmark:
+    """A benchmark that has been read: its problems, the positions of those that are judged by tests, and the SHA-256 of
+    the file."""
+
+    config: BenchmarkConfig
+    problems: list[TrainingRow]
+    code: frozenset[int]
+    digest: str
+
+
+def read_benchmark(config: BenchmarkConfig, reward: RewardConfig, check: TruthCheck) -> Benchmark:
+    """Reads the first `max_problems` rows of the benchmark's file (all of them by default).
+
+    Args:
+        config: names the file.
+        reward: says which rows are judged by tests, and how many rows are checked at once.
+        check: whether responses to a row can be graded.
+
+    Raises:
+        DataError: the file or one of these rows cannot be used; names it.
+    """
+    path = check_file(config.data, f"data of the benchmark {config.name}")
+    rows = islice(read_rows(path, ["prompt", "data_source", "reward_model"], ["extra_info"]), config.max_problems)
+    problems = list(map_in_order(lambda row: training_row(good_row(row), check), rows, reward.math.workers))
+    code = frozenset(number for number, problem in enumerate(problems) if reward.task_of(problem.data_source) == "code")
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return Benchmark(config, problems, code, digest)
+
+
+@dataclass(frozen=True)
+class GenerationRequest:
     """One sample to generate. `key` is (problem index, sample index)."""
 
     key: tuple[int, int]
@@ -66,8 +102,7 @@ def render_prompts(benchmark: Benchmark, tokenizer: ChatTokenizer, config: EvalC
 
     Raises:
         DataError: names the row whose prompt leaves no room for `sampling.max_tokens` in `engine.max_model_len`, or
-        which the template
-            refuses.
+            which the template refuses.
     """
     import jinja2
 
@@ -102,9 +137,9 @@ def sample_seed(seed: int, benchmark: str, problem: int, sample: int) -> int:
     return int.from_bytes(digest[:4], "big") >> 1
 
 
-def requests_of(benchmark: Benchmark, prompts: list[tuple[int, ...]], seed: int) -> Iterator[Request]:
+def requests_of(benchmark: Benchmark, prompts: list[tuple[int, ...]], seed: int) -> Iterator[GenerationRequest]:
     """Every sample of the benchmark, problem by problem (samples of one problem share the engine's prefix cache)."""
-    for problem, prompt in zip(benchmark.problems, prompts, strict=True):
+    for problem, prompt in enumerate(prompts):
         for sample in range(benchmark.config.n):
-            key = (problem.index, sample)
-            yield Request(key, prompt, sample_seed(seed, benchmark.config.name, *key))
+            key = (problem, sample)
+            yield GenerationRequest(key, prompt, sample_seed(seed, benchmark.config.name, *key))
