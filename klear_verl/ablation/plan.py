@@ -14,8 +14,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from klear_verl.ablation.spec import SEED_KEYS, AblationSpec
 from klear_verl.errors import ConfigError, KlearError
+from klear_verl.launch.compose import compose
 from klear_verl.launch.preflight.run import rl_problems
-from klear_verl.launch.recipes import compose
 from klear_verl.launch.run_dir import RunDir
 
 MODEL_KEY = "actor_rollout_ref.model.path"

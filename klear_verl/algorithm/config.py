@@ -9,20 +9,18 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 from verl.workers.config import PolicyLossConfig
 
+from klear_verl.algorithm.options import DualClip, GPPOOptions
 from klear_verl.errors import ConfigError
 
-DualClip = Literal["off", "zero_grad", "preserve"]
-
 _PREFIX = "actor_rollout_ref.actor"
-_OWN_FIELDS = ("beta1", "beta2", "dual_clip", "positive_lm_coef")
 
 
 @dataclass
-class GPPOLossConfig(PolicyLossConfig):
+class GPPOLossConfig(GPPOOptions, PolicyLossConfig):
     """verl's policy loss options plus GPPO's own. The defaults are the paper's (arXiv 2508.07629, Eq. 11 and 12).
 
     Select it with `actor_rollout_ref.actor.policy_loss._target_=klear_verl.algorithm.GPPOLossConfig`; with
@@ -47,10 +45,6 @@ class GPPOLossConfig(PolicyLossConfig):
     _mutable_fields = PolicyLossConfig._mutable_fields | {"dual_clip"}
 
     loss_mode: str = "gppo"
-    beta1: float = 1.0
-    beta2: float = 1.0
-    dual_clip: DualClip = "off"
-    positive_lm_coef: float = 0.0
 
     def __post_init__(self) -> None:
         if self.dual_clip is False:
@@ -71,8 +65,8 @@ class GPPOLossConfig(PolicyLossConfig):
         """Returns `policy_loss` itself if it is one of ours, else its GPPO fields, with defaults for those absent."""
         if isinstance(policy_loss, cls):
             return policy_loss
-        defaults = cls()
-        return cls(**{name: policy_loss.get(name, getattr(defaults, name)) for name in _OWN_FIELDS})
+        defaults = dataclasses.asdict(GPPOOptions())
+        return cls(**{name: policy_loss.get(name, default) for name, default in defaults.items()})
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,10 @@ from typing import Literal
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from klear_verl.errors import KlearError
+from klear_verl.launch.compose import compose
 from klear_verl.launch.estimate import estimate_lines
 from klear_verl.launch.preflight import check_rl_config, check_sft_config
-from klear_verl.launch.recipes import compose, recipe_names
+from klear_verl.launch.recipes import recipe_names
 from klear_verl.launch.run_dir import RunDir, RunRecord
 from klear_verl.launch.supervise import RunFailed, python_module, supervise
 from klear_verl.trainer import checkpoints

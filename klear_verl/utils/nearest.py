@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The nearest valid configuration key to one that does not exist. Knows nothing of Hydra's messages (hydra_errors.py
+"""The nearest valid configuration key to one that does not exist. Knows nothing of Hydra's messages (launch.compose
 reads those)."""
 
 from __future__ import annotations

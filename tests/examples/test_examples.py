@@ -80,7 +80,7 @@ def test_the_gradient_of_the_loss_of_ones_own_is_the_truncated_ratio_times_the_a
 
 def test_the_recipe_of_ones_own_composes_to_what_it_says_over_the_methods_defaults(monkeypatch):
     monkeypatch.syspath_prepend(EXAMPLES)
-    from klear_verl.launch.recipes import compose
+    from klear_verl.launch.compose import compose
 
     config = compose(str(EXAMPLES / "my_recipe.yaml"), kind="rl")
     assert config.actor_rollout_ref.actor.policy_loss.loss_mode == "truncated_reinforce"

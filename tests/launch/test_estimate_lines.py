@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
+from klear_verl.launch.compose import compose
 from klear_verl.launch.estimate import describe, estimate_lines
-from klear_verl.launch.recipes import compose
 from tests.launch.full_size_models import QWEN3_1_7B, QWEN3_8B
 from tests.launch.preflight_samples import write_model
 

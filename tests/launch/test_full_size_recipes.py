@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
+from klear_verl.launch.compose import compose
 from klear_verl.launch.preflight import batches, groups, parallel
 from klear_verl.launch.preflight.model import ModelFacts
-from klear_verl.launch.recipes import compose, recipe_names, recipes_root
+from klear_verl.launch.recipes import recipe_names, recipes_root
 from klear_verl.trainer import compatibility
 from klear_verl.trainer.config import KlearConfig
 from tests.launch.full_size_models import QWEN3_1_7B, QWEN3_8B

@@ -8,7 +8,8 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from klear_verl.launch.recipes import compose, recipes_root
+from klear_verl.launch.compose import compose
+from klear_verl.launch.recipes import recipes_root
 
 ACTOR = "actor_rollout_ref.actor"
 KEYS = ("policy_loss.loss_mode", "clip_ratio_low", "clip_ratio_high", "clip_ratio_c")

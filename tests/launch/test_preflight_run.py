@@ -11,6 +11,7 @@ import pytest
 from omegaconf import DictConfig, OmegaConf
 
 from klear_verl.errors import ConfigError, KlearError
+from klear_verl.launch.compose import compose
 from klear_verl.launch.preflight import (
     batches,
     check_rl_config,
@@ -21,7 +22,6 @@ from klear_verl.launch.preflight import (
     run,
     sft_problems,
 )
-from klear_verl.launch.recipes import compose
 from tests.launch.preflight_samples import CODE_ROW, MATH_ROW, SFT_ROW, write_jsonl, write_model, write_parquet
 
 

@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Finding and composing recipes: every packaged one, on both platforms, down to verl's own dataclasses."""
 
+import importlib.util
+
 import pytest
 from omegaconf import OmegaConf
 
 from klear_verl.cpu import environment
 from klear_verl.errors import ConfigError
 from klear_verl.launch import recipes
-from klear_verl.launch.recipes import compose, find_recipe, recipe_names, verl_config_dir
+from klear_verl.launch.compose import compose, verl_config_dir
+from klear_verl.launch.recipes import find_recipe, recipe_names
 from klear_verl.reward.config import RewardConfig
-from klear_verl.trainer.config import KlearConfig
+from klear_verl.trainer.config import GroupsConfig, KlearConfig
 from tests.launch.preflight_samples import write_model
 
 RL, SFT = recipe_names("rl"), recipe_names("sft")
@@ -89,10 +92,16 @@ def test_the_base_recipe_has_the_papers_values(on_cpu):
     assert config.data.truncation == "error"
 
 
-def test_the_base_recipe_spells_out_the_defaults_of_our_own_schemas(on_cpu):
-    config = compose("rl", kind="rl")
-    assert OmegaConf.to_container(config.klear) == KlearConfig().model_dump(mode="json")
-    assert OmegaConf.to_container(config.reward.reward_kwargs.klear) == RewardConfig().model_dump(mode="json")
+def test_the_base_recipe_shows_every_key_of_our_schemas_though_no_file_repeats_them(on_cpu):
+    config = OmegaConf.to_container(compose("rl", kind="rl"))
+    assert set(config["klear"]) == set(KlearConfig.model_fields)
+    assert set(config["klear"]["groups"]) == set(GroupsConfig.model_fields)
+    assert set(config["reward"]["reward_kwargs"]["klear"]) == set(RewardConfig.model_fields)
+    assert config["reward"]["reward_kwargs"]["klear"]["judge"]["limits"]["cpu_s"] == 4.0
+    loss = config["actor_rollout_ref"]["actor"]["policy_loss"]
+    assert (loss["beta1"], loss["dual_clip"], loss["positive_lm_coef"]) == (1.0, "off", 0.1)
+    text = (recipes.recipes_root() / "rl.yaml").read_text()
+    assert not [key for key in ("max_lost_rollouts", "no_think_end", "slots_per_process", "beta1") if key in text]
 
 
 def test_the_sft_base_has_the_papers_schedule(on_cpu):
@@ -128,6 +137,9 @@ def test_without_the_variable_the_quickstart_lies_in_the_working_directory(on_cp
         ("actor_rollout_ref.rollout.agent.num_workers=3", "actor_rollout_ref.rollout.agent.num_workers", 3),
         ("trainer.logger=[console]", "trainer.logger", ["console"]),
         ("reward.reward_kwargs.klear.think=off", "reward.reward_kwargs.klear.think", "off"),
+        ("reward.reward_kwargs.klear.code.shape=hard", "reward.reward_kwargs.klear.code.shape", "hard"),
+        ("reward.reward_kwargs.klear.data_sources={x: math}", "reward.reward_kwargs.klear.data_sources.x", "math"),
+        ("klear.groups.mode=keep", "klear.groups.mode", "keep"),
         ("~trainer.v1.trainer_mode", "trainer.v1.trainer_mode", None),
     ],
 )
@@ -185,6 +197,18 @@ def test_an_unknown_key_is_named_with_the_nearest(on_cpu):
     text = message("rl", ["data.train_batch_siz=3"], kind="rl")
     assert "'data.train_batch_siz'" in text
     assert "did you mean 'data.train_batch_size'?" in text
+
+
+@pytest.mark.parametrize(
+    ("override", "near"),
+    [
+        ("klear.groups.moed=keep", "klear.groups.mode"),
+        ("reward.reward_kwargs.klear.code.shap=hard", "reward.reward_kwargs.klear.code.shape"),
+        ("actor_rollout_ref.actor.policy_loss.dual_clp=off", "actor_rollout_ref.actor.policy_loss.dual_clip"),
+    ],
+)
+def test_an_unknown_key_of_ours_is_named_with_the_nearest(on_cpu, override, near):
+    assert f"did you mean '{near}'?" in message("quickstart/math_rl", [override], kind="rl")
 
 
 def test_an_unreadable_override_is_quoted(on_cpu):
@@ -248,7 +272,7 @@ def test_verls_configuration_is_found_where_verl_is():
 
 
 def test_a_missing_verl_is_said_with_the_remedy(monkeypatch):
-    monkeypatch.setattr(recipes.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(Exception, match="verl is not installed") as caught:
         verl_config_dir()
     assert "pip install verl" in caught.value.remedy

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 from verl.utils import hf_tokenizer
 
-from klear_verl.launch.recipes import compose
+from klear_verl.launch.compose import compose
 from klear_verl.trainer.config import KlearConfig
 from klear_verl.trainer.klear_sync import KlearSyncTrainer
 from tests.launch.preflight_samples import MATH_ROW, write_model, write_parquet

@@ -4,7 +4,6 @@
 Nothing is started, downloaded or changed. What verl's own validation says at once is left to verl.
 """
 
-from klear_verl.launch.preflight.hydra_errors import explain_hydra_error
 from klear_verl.launch.preflight.run import check_rl_config, check_sft_config, rl_problems, sft_problems
 
-__all__ = ["check_rl_config", "check_sft_config", "explain_hydra_error", "rl_problems", "sft_problems"]
+__all__ = ["check_rl_config", "check_sft_config", "rl_problems", "sft_problems"]

@@ -13,9 +13,9 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from klear_verl.errors import KlearError
+from klear_verl.launch.compose import explain_hydra_error
 from klear_verl.launch.preflight import batches, groups, machine, nodes, parallel, ray_cluster
 from klear_verl.launch.preflight.data import check_rl_data, check_sft_data
-from klear_verl.launch.preflight.hydra_errors import explain_hydra_error
 from klear_verl.launch.preflight.lengths import Tokenizer, load_tokenizer
 from klear_verl.launch.preflight.model import ModelFacts, check_model
 from klear_verl.launch.preflight.names import check_registered_names

@@ -10,7 +10,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
 from klear_verl.errors import EnvironmentProblem
-from klear_verl.launch.preflight.hydra_errors import explain_hydra_error
+from klear_verl.launch.compose import explain_hydra_error
 from klear_verl.utils.nearest import nearest_key
 
 BASE = """
