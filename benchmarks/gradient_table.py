@@ -18,12 +18,12 @@ from pathlib import Path
 import torch
 from judge_bench.tables import embed, table
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "trainer" / "gradients"))
+sys.path.insert(0, str(Path(__file__).parents[1]))  # where the package `tests` is
 
-import gradient_cases as cases
-import reference
-from gradient_cases import Case
-from gradient_runs import Runs, largest_difference
+from tests.trainer.gradients import gradient_cases as cases
+from tests.trainer.gradients import reference
+from tests.trainer.gradients.gradient_cases import Case
+from tests.trainer.gradients.gradient_runs import Runs, largest_difference
 
 
 def groups() -> dict[str, list[Case]]:

@@ -47,4 +47,5 @@ def _fork_for(mode: str, seconds: float) -> tuple[int, float]:
             return forks, elapsed_s
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Lets the tests of this folder import the helpers next to them, and runs verl's workers once for all of them."""
+"""Runs verl's workers once for all tests of this folder."""
 
 import pickle
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 import torch
 from filelock import FileLock
 
-from tests.trainer.gradients.gradient_cases import on_a_gpu, on_the_cpu
+from tests.trainer.gradients.gradient_cases import on_a_gpu, on_the_cpu, sample
 from tests.trainer.gradients.gradient_runs import Runs
 
 
@@ -30,14 +30,17 @@ def one_thread():
 
 @pytest.fixture(scope="session")
 def runs(tmp_path_factory, request):
-    """The gradients and metrics of every case on the CPU. Processes of pytest-xdist share one run."""
+    """The gradients and metrics on the CPU: of every case where any chosen test is `thorough`, else of the sample.
+    Processes of pytest-xdist share one run."""
     folder = tmp_path_factory.mktemp("gradients")
+    own = [item for item in request.session.items if Path(__file__).parent in item.path.parents]
+    cases = on_the_cpu() if any(item.get_closest_marker("thorough") for item in own) else sample()
     if not hasattr(request.config, "workerinput"):
-        return Runs(folder, on_the_cpu())
+        return Runs(folder, cases)
     shared = folder.parent.parent / "gradients.pickle"
     with FileLock(f"{shared}.lock"):
         if not shared.exists():
-            shared.write_bytes(pickle.dumps(Runs(folder, on_the_cpu())))
+            shared.write_bytes(pickle.dumps(Runs(folder, cases)))
         return pickle.loads(shared.read_bytes())
 
 

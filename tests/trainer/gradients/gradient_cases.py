@@ -268,6 +268,13 @@ def without_masked_rows(case: Case) -> Case:
     return replace(case, batch=replace(batch, dropped=0, padding=batch.padding + batch.dropped))
 
 
+def variations(case: Case) -> Iterator[Case]:
+    """A case of `influence`, and all that is compared with it."""
+    yield from (case, without_masked_rows(case), with_contents(case, "finite"))
+    if case.objective.mode == "gppo":
+        yield with_contents(case, "non_finite")
+
+
 def whole_steps() -> Iterator[Case]:
     """Two mini-batches that the trainer's layout spread over the ranks."""
     for world_size, strategy in itertools.product((1, 2), STRATEGIES):
@@ -306,9 +313,20 @@ def on_the_cpu() -> Iterator[Case]:
     yield from itertools.chain(calm(), whole_steps(), updates(), precisions(), faults())
     yield from (ULYSSES_WITHOUT_FLASH, METRICS_FAULT)
     for case in influence():
-        yield from (case, without_masked_rows(case), with_contents(case, "finite"))
-        if case.objective.mode == "gppo":
-            yield with_contents(case, "non_finite")
+        yield from variations(case)
+
+
+def sample() -> Iterator[Case]:
+    """Some of every kind, for `make test`: in steps that bring every value of every choice."""
+    steps = {sharding: 9, ulysses: 5, positives: 5, mostly_padding: 3, tied_embeddings: 3, whole_steps: 3}
+    for kind, step in (steps | {precisions: 3, calm: 5, updates: 2, faults: 1}).items():
+        yield from itertools.islice(kind(), 0, None, step)
+    yield from (ULYSSES_WITHOUT_FLASH, METRICS_FAULT)
+    for case in objectives():
+        if case.objective.agg == "token-mean" and case.objective.dual_clip != "preserve":
+            yield case
+    for case in itertools.islice(influence(), 0, None, 4):
+        yield from variations(case)
 
 
 def on_a_gpu() -> Iterator[Case]:

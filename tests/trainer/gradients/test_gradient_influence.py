@@ -9,10 +9,7 @@ import torch
 
 from tests.trainer.gradients import gradient_cases as cases
 from tests.trainer.gradients.gradient_runs import largest_difference
-
-
-def named(some):
-    return [pytest.param(case, id=case.name) for case in some]
+from tests.trainer.gradients.parameters import named
 
 
 def same_bits(first, second):

@@ -10,12 +10,9 @@ from dataclasses import replace
 import pytest
 
 from tests.trainer.gradients import gradient_cases as cases
+from tests.trainer.gradients.parameters import named
 
 DIAGNOSTICS = 1e-6
-
-
-def named(some):
-    return [pytest.param(case, id=case.name) for case in some]
 
 
 EVERY_CUT = [*cases.sharding(), *cases.ulysses(), *cases.positives(), *cases.mostly_padding(), *cases.objectives()]
@@ -39,23 +36,23 @@ def test_the_diagnostics_are_those_of_the_whole_mini_batch(runs, case):
     assert {name: runs[case].metrics[name] for name in expected} == pytest.approx(expected, abs=DIAGNOSTICS)
 
 
-def test_no_positive_response_gives_a_loss_of_exactly_zero(runs):
-    for case in (case for case in cases.positives() if case.batch.positives == "none"):
-        assert runs[case].metrics["actor/positive_lm_loss"] == 0.0
+@pytest.mark.parametrize("case", named(case for case in cases.positives() if case.batch.positives == "none"))
+def test_no_positive_response_gives_a_loss_of_exactly_zero(runs, case):
+    assert runs[case].metrics["actor/positive_lm_loss"] == 0.0
 
 
 def of_the_actor(metrics):
     return {name: value for name, value in metrics.items() if name.startswith("actor/")}
 
 
-def test_other_contents_where_nothing_trains_leave_every_metric(runs):
+@pytest.mark.parametrize("case", named(cases.influence()))
+def test_other_contents_where_nothing_trains_leave_every_metric(runs, case):
     """Bit for bit. NaN and infinity for GPPO alone: verl's own losses multiply what is masked by 0, and NaN * 0 is
     NaN."""
-    for case in cases.influence():
-        plain = of_the_actor(runs[case].metrics)
-        assert {"actor/pg_loss", "actor/positive_lm_loss", "actor/gppo/entropy_rest"} < plain.keys()
-        for contents in ("finite", "non_finite") if case.objective.mode == "gppo" else ("finite",):
-            assert of_the_actor(runs[cases.with_contents(case, contents)].metrics) == plain
+    plain = of_the_actor(runs[case].metrics)
+    assert {"actor/pg_loss", "actor/positive_lm_loss", "actor/gppo/entropy_rest"} < plain.keys()
+    for contents in ("finite", "non_finite") if case.objective.mode == "gppo" else ("finite",):
+        assert of_the_actor(runs[cases.with_contents(case, contents)].metrics) == plain
 
 
 def test_a_planted_fault_shows_in_the_diagnostics(runs):

@@ -11,12 +11,9 @@ import torch
 
 from tests.trainer.gradients import gradient_cases as cases
 from tests.trainer.gradients.gradient_runs import largest_difference, relative_distance
+from tests.trainer.gradients.parameters import named
 
 TOLERANCE = 1e-12
-
-
-def named(some):
-    return [pytest.param(case, id=case.name) for case in some]
 
 
 def check(runs, case):

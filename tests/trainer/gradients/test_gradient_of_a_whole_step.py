@@ -7,10 +7,7 @@ import pytest
 from tests.trainer.gradients import gradient_cases as cases
 from tests.trainer.gradients import reference
 from tests.trainer.gradients.gradient_runs import largest_difference
-
-
-def named(some):
-    return [pytest.param(case, id=case.name) for case in some]
+from tests.trainer.gradients.parameters import named
 
 
 @pytest.mark.parametrize("case", named(cases.whole_steps()))

@@ -8,8 +8,9 @@ import pytest
 from tests.trainer.gradients import gradient_cases as cases
 from tests.trainer.gradients.gradient_cases import OBJECTIVES
 from tests.trainer.gradients.gradient_runs import largest_difference, relative_distance
+from tests.trainer.gradients.parameters import named
 
-AGGREGATIONS = ("token-mean", "seq-mean-token-mean")
+AGGREGATIONS = ("token-mean", pytest.param("seq-mean-token-mean", marks=pytest.mark.thorough))
 
 
 def gradient(runs, name, alpha, agg):
@@ -32,7 +33,7 @@ def test_gppo_differs_from_clip_higher_and_cispo_where_tokens_are_clipped(runs):
     assert relative_distance(gradients["cispo"], gradients["gppo"]) > 0.01
 
 
-@pytest.mark.parametrize("case", [pytest.param(case, id=case.name) for case in cases.calm()])
+@pytest.mark.parametrize("case", named(cases.calm()))
 def test_all_losses_agree_where_no_token_is_clipped(runs, case):
     gppo, *_ = cases.calm()
     assert runs[case].metrics["actor/gppo/frac_inside"] == pytest.approx(1.0, abs=1e-12)
