@@ -32,16 +32,17 @@ def outputs_match(actual: str, expected: str, rule: Comparison) -> bool:
         float: as tokens, but two finite numbers may differ by 1e-6, absolutely or relatively.
     """
     if actual == expected:
-        return True
-    if rule == "lines":
-        return _lines_match(actual.strip(), expected.strip())
-    if rule == "exact":
-        return _right_stripped_lines_match(actual.rstrip(), expected.rstrip())
-    theirs = expected.split()
-    mine = _tokens(actual, len(theirs))
-    if rule == "tokens":
-        return mine == theirs
-    return len(mine) == len(theirs) and all(map(_close, mine, theirs))
+        matches = True
+    elif rule == "lines":
+        matches = _lines_match(actual.strip(), expected.strip())
+    elif rule == "exact":
+        matches = _right_stripped_lines_match(actual.rstrip(), expected.rstrip())
+    else:
+        theirs = expected.split()
+        mine = _tokens(actual, len(theirs))
+        same = _close if rule == "float" else str.__eq__
+        matches = len(mine) == len(theirs) and all(map(same, mine, theirs))
+    return matches
 
 
 def _tokens(text: str, count: int) -> list[str]:

@@ -3,16 +3,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from klear_verl.judge import tiers
+from klear_verl.judge.sandbox.layers import SandboxSettings
+from klear_verl.judge.sandbox.monitor import RunLimits
+from klear_verl.utils.config import StrictModel
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class Limits(_Frozen):
+class Limits(StrictModel):
     """Limits of one test. CPU time decides TLE; wall time is the backstop."""
 
     cpu_s: float = Field(default=4.0, gt=0)
@@ -22,40 +24,18 @@ class Limits(_Frozen):
     stderr_kib: int = Field(default=4, ge=0)
     open_files: int = Field(default=32, ge=8)
 
+    def for_run(self, cpu_s: float | None = None) -> RunLimits:
+        """The same, as the sandbox takes them; with a problem's own CPU limit, and wall time in proportion."""
+        limits = RunLimits(**self.model_dump())
+        factor = 1.0 if cpu_s is None else cpu_s / self.cpu_s
+        return replace(limits, cpu_s=self.cpu_s if cpu_s is None else cpu_s, wall_s=self.wall_s * factor)
+
 
 UNPRIVILEGED = ("no_new_privs", "rlimits", "clean_env", "no_capabilities", "landlock", "seccomp")
 """The layers that need neither root nor namespaces, only a Linux of 2022 or later."""
 
-# fmt: off
-TIERS: dict[str, tuple[str, ...]] = {
-    "library": (
-        "array",
-        "base64",
-        "cmath",
-        "concurrent.futures",
-        "dataclasses",
-        "datetime",
-        "decimal",
-        "fractions",
-        "hashlib",
-        "inspect",
-        "numbers",
-        "queue",
-        "statistics",
-        "struct",
-        "textwrap",
-        "typing",
-    ),
-    "pytest": ("pytest",),
-    "numpy": ("numpy", "numpy.random", "numpy.linalg"),
-    "scipy": ("scipy", "scipy.special", "scipy.optimize"),
-    "sympy": ("sympy",),
-}
-# fmt: on
-"""From light to heavy."""
 
-
-class JudgeConfig(_Frozen):
+class JudgeConfig(StrictModel):
     """How solutions are run. `max_tests` tests per problem are drawn by (problem id, `seed`) alone, so a group
     shares them (0: all).
     """
@@ -66,7 +46,7 @@ class JudgeConfig(_Frozen):
     seed: int = 0
     granularity: Literal["test", "solution"] = Field(
         default="test",
-        description="test: a process per test. solution: one per solution, which runs its tests in turn; many times "
+        description="test: a process per test. solution: one per solution, which runs one after the other; many times "
         "faster for short tests, and weaker between the tests of one solution",
     )
     budget_cpu_s: float = Field(default=30.0, gt=0, description="CPU time of one solution; the untested cases fail")
@@ -78,7 +58,17 @@ class JudgeConfig(_Frozen):
         default=UNPRIVILEGED, description="layers without which the judge refuses to start"
     )
     tiers: dict[str, tuple[str, ...]] = Field(
-        default=TIERS,
+        default=tiers.TIERS,
         description="modules that further zygotes preload, for solutions that import one of them; heaviest last",
     )
     cgroup: str = Field(default="auto", description="off, auto (below our own), or the path of a delegated group")
+
+    def sandbox(self) -> SandboxSettings:
+        """What the judge wants of its sandbox: a zygote for each tier whose modules are installed."""
+        return SandboxSettings(
+            slots=self.slots,
+            memory_mib=self.limits.memory_mib,
+            zygotes={tiers.STD: (), **tiers.available(self.tiers)},
+            required=self.require,
+            cgroup=self.cgroup,
+        )

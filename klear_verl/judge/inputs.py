@@ -8,55 +8,55 @@ from __future__ import annotations
 import ast
 import importlib.util
 import json
-from dataclasses import dataclass
 
 from klear_verl.errors import DataError
+from klear_verl.judge.formats.checks import syntax_tree
 from klear_verl.judge.problem import AssertTest, CallTest, Problem, PytestTest, StdioTest, Test
-from klear_verl.judge.syntax import syntax_tree
+from klear_verl.judge.sandbox.session import RunInput
 
 
-@dataclass(frozen=True)
-class Inputs:
-    """Standard input of a script; or arguments, JSON; or the test code, with its kind as first byte."""
-
-    stdin: bytes = b""
-    arguments: bytes | None = None
-    test: bytes | None = None
-
-
-def inputs_of(problem: Problem, test: Test) -> Inputs:
+def inputs_of(problem: Problem, test: Test) -> RunInput:
     """The inputs of one run.
 
     Raises:
         DataError: a call without an entry point, or arguments that are no JSON.
     """
     if isinstance(test, StdioTest):
-        return Inputs(stdin=test.input.encode("utf-8", "surrogatepass"))
-    if isinstance(test, CallTest):
-        if problem.entry_point is None:
-            raise DataError(
-                f"problem {problem.id}: a call test needs an entry_point", "add fn_name to the ground truth"
-            )
-        try:
-            return Inputs(arguments=json.dumps(test.args).encode("ascii"))
-        except TypeError as error:
-            raise DataError(
-                f"problem {problem.id}: arguments that are not JSON values: {error}", "correct the row"
-            ) from error
-    kind = b"p" if isinstance(test, PytestTest) else b"a"
-    return Inputs(test=kind + test.code.encode("utf-8", "surrogatepass"))
+        given = RunInput(stdin=test.input.encode("utf-8", "surrogatepass"))
+    elif isinstance(test, CallTest):
+        given = RunInput(arguments=_arguments_of(problem, test))
+    else:
+        kind = b"p" if isinstance(test, PytestTest) else b"a"
+        given = RunInput(test=kind + test.code.encode("utf-8", "surrogatepass"))
+    return given
+
+
+def _arguments_of(problem: Problem, test: CallTest) -> bytes:
+    if problem.entry_point is None:
+        raise DataError(f"problem {problem.id}: a call test needs an entry_point", "add fn_name to the ground truth")
+    try:
+        return json.dumps(test.args).encode("ascii")
+    except TypeError as error:
+        raise DataError(
+            f"problem {problem.id}: arguments that are not JSON values: {error}", "correct the row"
+        ) from error
 
 
 def missing_module(test: Test) -> str:
     """Why this test can't run here: it needs pytest. A missing package of ours must not count against a solution."""
-    if not isinstance(test, (AssertTest, PytestTest)) or "pytest" not in test.code:
-        return ""
-    if importlib.util.find_spec("pytest") is not None:
-        return ""
+    needs_pytest = (
+        isinstance(test, (AssertTest, PytestTest))
+        and "pytest" in test.code
+        and importlib.util.find_spec("pytest") is None
+        and "pytest" in _imports(test.code)
+    )
+    return "the test imports pytest, which is not installed (pip install pytest)" if needs_pytest else ""
+
+
+def _imports(code: str) -> set[str]:
     try:
-        nodes = list(ast.walk(syntax_tree(test.code)))
+        nodes = list(ast.walk(syntax_tree(code)))
     except SyntaxError:
-        return ""
-    wanted = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
-    wanted |= {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}
-    return "the test imports pytest, which is not installed (pip install pytest)" if "pytest" in wanted else ""
+        nodes = []  # running it will say so
+    modules = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    return modules | {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}

@@ -1,18 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A programming problem as the judge sees it: tests as data, whatever format they came in."""
+"""A programming problem as the judge sees it: tests as data, whatever format they came in; and which of them count."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+import hashlib
+import random
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from klear_verl.utils.config import StrictModel
+
+T = TypeVar("T")
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class StdioTest(_Frozen):
+class StdioTest(StrictModel):
     """Run the program with `input` on standard input; its standard output is compared with `output`."""
 
     kind: Literal["stdio"] = "stdio"
@@ -20,7 +23,7 @@ class StdioTest(_Frozen):
     output: str
 
 
-class CallTest(_Frozen):
+class CallTest(StrictModel):
     """Call `Problem.entry_point` with `args`; its return value (JSON values; tuple counts as list) is compared with
     `expected`.
 
@@ -33,14 +36,14 @@ class CallTest(_Frozen):
     alternatives: tuple[Any, ...] = ()
 
 
-class AssertTest(_Frozen):
+class AssertTest(StrictModel):
     """Code with asserts, executed after the solution in the same namespace (HumanEval, MBPP, Klear's `functional`)."""
 
     kind: Literal["assert"] = "assert"
     code: str
 
 
-class PytestTest(_Frozen):
+class PytestTest(StrictModel):
     """A pytest-style module, executed after the solution; every `test_*` function must pass."""
 
     kind: Literal["pytest"] = "pytest"
@@ -51,7 +54,7 @@ Test = Annotated[StdioTest | CallTest | AssertTest | PytestTest, Field(discrimin
 Comparison = Literal["lines", "tokens", "exact", "float"]
 
 
-class Problem(_Frozen):
+class Problem(StrictModel):
     """One problem with at least one test.
 
     `id` decides, with the seed, which tests are drawn when there are more than the configured maximum, so it must be
@@ -65,3 +68,19 @@ class Problem(_Frozen):
     comparison: Comparison = "lines"
     time_limit_s: float | None = Field(default=None, gt=0)
     max_tests: int | None = Field(default=None, ge=1)
+
+
+def stable_seed(*parts: object) -> int:
+    """A 64-bit number from `parts`, the same in every process and on every machine (unlike `hash`)."""
+    text = "\0".join(str(part) for part in parts)
+    return int.from_bytes(hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:8], "big")
+
+
+def draw_subset(tests: Sequence[T], count: int, problem_id: str, seed: int) -> tuple[T, ...]:
+    """At most `count` of `tests` in their order (0: all of them): a function of the problem's id and the seed alone, so
+    that a group of responses shares them.
+    """
+    chosen: Sequence[int] = range(len(tests))
+    if 0 < count < len(tests):
+        chosen = sorted(random.Random(stable_seed(problem_id, seed)).sample(chosen, count))
+    return tuple(tests[index] for index in chosen)

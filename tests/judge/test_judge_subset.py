@@ -9,7 +9,7 @@ import sys
 from hypothesis import given
 from hypothesis import strategies as st
 
-from klear_verl.judge.subset import draw_subset, stable_seed
+from klear_verl.judge.problem import draw_subset, stable_seed
 
 
 @given(st.integers(0, 60), st.integers(0, 20), st.text(), st.integers())
@@ -36,7 +36,7 @@ def test_draw_never_changes() -> None:
 
 
 def test_other_processes_with_other_hash_seeds_draw_the_same_tests() -> None:
-    code = "from klear_verl.judge.subset import draw_subset; print(draw_subset(range(100), 16, 'p', 3))"
+    code = "from klear_verl.judge.problem import draw_subset; print(draw_subset(range(100), 16, 'p', 3))"
     runs = [
         subprocess.run(
             [sys.executable, "-c", code], env={"PYTHONHASHSEED": seed}, capture_output=True, text=True, check=True

@@ -9,8 +9,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from klear_verl.judge import syntax
-from klear_verl.judge.syntax import syntax_tree
+from klear_verl.judge.formats import checks
+from klear_verl.judge.formats.checks import syntax_tree
 
 SOURCE = "def check(candidate):\n" + f"    assert candidate({list(range(50))}) == 1\n" * 50
 
@@ -44,7 +44,7 @@ def test_another_threads_parsing_that_takes_no_lock_is_met_by_trying_again(monke
             raise failures.pop()
         return ast.parse(code)
 
-    monkeypatch.setattr(syntax, "ast", SimpleNamespace(parse=disturbed))
+    monkeypatch.setattr(checks, "ast", SimpleNamespace(parse=disturbed))
     assert isinstance(syntax_tree("x = 1"), ast.Module)
 
 

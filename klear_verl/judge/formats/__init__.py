@@ -18,7 +18,6 @@ Nothing is guessed: an output that is a number instead of text, a missing expect
 is an error that names the problem and the key. No ground truth makes this room run code or read without bounds.
 """
 
-from klear_verl.judge.formats.ground_truth import problem_from_ground_truth
-from klear_verl.judge.formats.identity import content_id
+from klear_verl.judge.formats.ground_truth import content_id, problem_from_ground_truth
 
 __all__ = ["content_id", "problem_from_ground_truth"]

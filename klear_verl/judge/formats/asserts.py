@@ -10,9 +10,8 @@ import ast
 from typing import Any
 
 from klear_verl.errors import DataError
-from klear_verl.judge.formats.checks import REMEDY, as_name, as_texts, parse_python, type_name
+from klear_verl.judge.formats.checks import REMEDY, as_name, as_texts, parse_python, syntax_tree, type_name
 from klear_verl.judge.problem import AssertTest, PytestTest, Test
-from klear_verl.judge.syntax import syntax_tree
 
 _CAN_FAIL = (ast.Assert, ast.Raise, ast.Call)
 

@@ -8,13 +8,16 @@ from __future__ import annotations
 import ast
 import json
 import keyword
+import threading
 from typing import Any
 
 from klear_verl.errors import DataError
 from klear_verl.judge.sandbox.zygote.values import MAX_DEPTH
-from klear_verl.judge.syntax import syntax_tree
 
 REMEDY = "correct the row; docs/concepts/judge.md lists the accepted ground truths"
+PARSING_ATTEMPTS = 8
+
+_parsing = threading.Lock()
 
 
 def type_name(value: Any) -> str:
@@ -53,6 +56,28 @@ def as_value(value: Any, where: str, depth: int = MAX_DEPTH) -> Any:
     if isinstance(value, dict):
         return {as_value(key, where, 0): as_value(item, where, depth - 1) for key, item in value.items()}
     return [as_value(item, where, depth - 1) for item in value]
+
+
+def syntax_tree(code: str) -> ast.Module:
+    """`ast.parse`, in a process with many threads.
+
+    CPython 3.11 keeps one depth counter for all threads while it builds a tree. A garbage collection in the middle that
+    runs Python code (a callback, a finalizer) may let another thread build one meanwhile, and both end with
+    "SystemError: AST constructor recursion depth mismatch". The lock keeps our own threads apart; somebody else's
+    parsing is met by trying again.
+
+    Raises:
+        SyntaxError, ValueError, RecursionError, MemoryError: as `ast.parse` does, for code that is none.
+    """
+    for _ in range(PARSING_ATTEMPTS - 1):
+        try:
+            with _parsing:
+                return ast.parse(code)
+        except SystemError as error:
+            if "recursion depth mismatch" not in str(error):
+                raise
+    with _parsing:
+        return ast.parse(code)
 
 
 def parse_python(code: str, where: str) -> ast.Module:

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from klear_verl.judge.sandbox.processes import kill
+from klear_verl.judge.sandbox.kernel import kill
 
 _NUMBERS = itertools.count()
 _CONTROLLERS = {"memory", "pids"}
@@ -94,7 +94,7 @@ class Cgroup:
                     folder.rmdir()
                     break
                 except OSError:
-                    # Its last process is still on its way out.
+                    # The kernel has not removed its last process yet.
                     os.sched_yield()
         self._folders = []
 

@@ -2,7 +2,7 @@
 """The layers of isolation: what each is made of, and whether it really holds on this machine.
 
 A layer counts as active only when a program in the judge's own child was seen to fail at the forbidden act
-(`probe.py`). What cannot be set up is left out here; whether that is acceptable is `JudgeConfig.require`'s word.
+(`probe.py`). What cannot be set up is left out; `SandboxSettings.required` says which layers must be there.
 """
 
 from __future__ import annotations
@@ -11,15 +11,14 @@ import os
 import stat
 import sys
 import sysconfig
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from klear_verl.errors import EnvironmentProblem
-from klear_verl.judge.config import JudgeConfig
 from klear_verl.judge.sandbox import probe, seccomp
 from klear_verl.judge.sandbox.cgroup import Cgroup, NoCgroup
 from klear_verl.judge.sandbox.supervisor import Zygote, ZygoteSetup, own_uids
-from klear_verl.judge.sandbox.tiers import PRELOAD
 
 _NAMESPACES = (
     "allow user namespaces (sysctl user.max_user_namespaces, kernel.apparmor_restrict_unprivileged_userns=0), or run "
@@ -42,37 +41,63 @@ REMEDIES = {
 }
 """The names of all layers, and what to do where one is missing."""
 
-_MIB_OF_A_TIER = 128
+_MIB_OF_A_ZYGOTE = 128
 _MIB_OF_FILES = 64
 _THREADS_OF_A_SOLUTION = 4096
 
+# Imported once, in every zygote, so that no child pays for it. Only what most programs use: every page, and every
+# mapping of a shared library, costs at every fork.
+# fmt: off
+PRELOAD = (
+    "bisect", "collections", "collections.abc", "contextlib", "copy", "enum", "functools", "heapq", "io", "itertools",
+    "json", "math", "operator", "random", "re", "string", "threading", "time", "typing",
+)
+# fmt: on
 
-class Isolation:
-    """What this machine offers to a judge, its zygotes, and its control group. `reasons` says why layers are missing,
-    where the machine said so.
 
-    Raises:
-        EnvironmentProblem: the configured control group can't be used.
+@dataclass(frozen=True)
+class SandboxSettings:
+    """What a judge wants of its sandbox.
+
+    Args:
+        slots: solutions that run at once.
+        memory_mib: address space of one solution's process.
+        zygotes: names, and the modules that each preloads beyond `PRELOAD`. The first is started at once, and probed.
+        required: the layers without which there shall be no sandbox.
+        cgroup: "off", "auto" (below our own group), or the path of a delegated group.
     """
 
-    def __init__(self, config: JudgeConfig):
+    slots: int
+    memory_mib: int
+    zygotes: Mapping[str, tuple[str, ...]]
+    required: tuple[str, ...]
+    cgroup: str
+
+
+class Sandbox:
+    """The zygotes of a judge, their control group, and the layers that hold on this machine. `reasons` says why layers
+    are missing, where the machine gave a reason.
+
+    Raises:
+        EnvironmentProblem: a required layer is missing, or the named control group can't be used.
+    """
+
+    def __init__(self, settings: SandboxSettings):
         self.reasons: dict[str, str] = {}
-        self._cgroup = self._make_cgroup(config)
+        self._cgroup = self._make_cgroup(settings)
         self._setup = zygote_setup()
-        self._zygotes: list[Zygote] = []
+        self.zygotes = {
+            name: Zygote(self._setup.with_preload(modules), self._cgroup) for name, modules in settings.zygotes.items()
+        }
+        try:
+            self.layers = self._probe(next(iter(self.zygotes.values())))
+            require(self.layers, settings.required, self.reasons)
+        except EnvironmentProblem:
+            self.close()
+            raise
 
-    def zygote(self, modules: tuple[str, ...]) -> Zygote:
-        """A zygote that preloads `modules`, not started yet."""
-        zygote = Zygote(self._setup.with_preload(modules), self._cgroup)
-        self._zygotes.append(zygote)
-        return zygote
-
-    def probe(self, zygote: Zygote) -> tuple[str, ...]:
-        """Has a program try what each layer forbids; returns the layers that held.
-
-        Raises:
-            EnvironmentProblem: the judge can't run even that program.
-        """
+    def _probe(self, zygote: Zygote) -> tuple[str, ...]:
+        """Has a program try what each layer forbids; returns the layers that held."""
         refused = zygote.start()
         if refused:
             self.reasons |= dict.fromkeys(
@@ -82,7 +107,7 @@ class Isolation:
             if any(self._setup.uids) and hidden:
                 self.reasons["own_uid"] = f"other users can't read {hidden}"
                 self._setup = replace(self._setup, uids=(0, 0))
-                for made in self._zygotes:
+                for made in self.zygotes.values():
                     made.change_users((0, 0))
         held = probe.run(zygote, self._setup)
         if self._cgroup is not None and probe.memory_is_bounded(zygote, self._cgroup):
@@ -91,23 +116,22 @@ class Isolation:
 
     def close(self) -> None:
         """Ends all zygotes."""
-        for zygote in self._zygotes:
+        for zygote in self.zygotes.values():
             zygote.close()
         if self._cgroup is not None:
             self._cgroup.close()
             self._cgroup = None
 
-    def _make_cgroup(self, config: JudgeConfig) -> Cgroup | None:
-        if config.cgroup == "off":
+    def _make_cgroup(self, settings: SandboxSettings) -> Cgroup | None:
+        if settings.cgroup == "off":
             self.reasons["cgroup"] = "judge.cgroup is off"
             return None
-        memory_mib = config.slots * (config.limits.memory_mib + _MIB_OF_FILES) + _MIB_OF_A_TIER * (
-            1 + len(config.tiers)
-        )
+        of_solutions_mib = settings.slots * (settings.memory_mib + _MIB_OF_FILES)
+        memory_mib = of_solutions_mib + _MIB_OF_A_ZYGOTE * len(settings.zygotes)
         try:
-            return Cgroup(config.cgroup, memory_mib, _THREADS_OF_A_SOLUTION * (1 + config.slots))
+            return Cgroup(settings.cgroup, memory_mib, _THREADS_OF_A_SOLUTION * (1 + settings.slots))
         except NoCgroup as error:
-            if config.cgroup != "auto":
+            if settings.cgroup != "auto":
                 raise EnvironmentProblem(f"judge.cgroup: {error}", REMEDIES["cgroup"]) from error
             self.reasons["cgroup"] = str(error)
             return None
@@ -133,7 +157,7 @@ def zygote_setup() -> ZygoteSetup:
         site=tuple(dict.fromkeys(paths[2:])),
         readable=tuple(dict.fromkeys([*libraries, *system])),
         writable=("/dev/null",),
-        filters=seccomp.compiled(),
+        seccomp=seccomp.compiled(),
         uids=own_uids(),
     )
 

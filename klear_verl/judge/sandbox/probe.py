@@ -12,12 +12,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from klear_verl.errors import EnvironmentProblem
-from klear_verl.judge.config import Limits
 from klear_verl.judge.sandbox.cgroup import Cgroup
-from klear_verl.judge.sandbox.session import Outcome, Rejected, Session
-from klear_verl.judge.sandbox.supervisor import ENVIRONMENT, Zygote, ZygoteDied, ZygoteSetup
+from klear_verl.judge.sandbox.monitor import RunLimits
+from klear_verl.judge.sandbox.session import Outcome, Rejected, RunInput, Session
+from klear_verl.judge.sandbox.supervisor import ENVIRONMENT, SandboxFailure, Zygote, ZygoteSetup
 
-_LIMITS = Limits()
+_LIMITS = RunLimits(cpu_s=4.0, wall_s=6.0, memory_mib=2048, stdout_mib=16.0, stderr_kib=4, open_files=32)
+_PROBED_MIB = 96
 
 _COMMON = r"""
 import ctypes, json, os, resource, threading
@@ -102,7 +103,7 @@ def run(zygote: Zygote, setup: ZygoteSetup) -> set[str]:
     """
     hard = {
         "AS": _LIMITS.memory_mib << 20,
-        "FSIZE": int(_LIMITS.stdout_mib * (1 << 20)),
+        "FSIZE": _LIMITS.stdout_bytes,
         "CORE": 0,
         "NOFILE": _LIMITS.open_files,
         "CPU": _LIMITS.cpu_s + 2,
@@ -113,8 +114,8 @@ def run(zygote: Zygote, setup: ZygoteSetup) -> set[str]:
     held = _ask(zygote, f"{known}\n{_COMMON}{_ALL_LAYERS}")
     if zygote.refused:
         return held
-    # What a namespace hides, the other layers would refuse before it is even looked for: so without them.
-    bare = Zygote(replace(setup, filters=(), landlock=False))
+    # Without the other layers, which would refuse what a namespace only hides.
+    bare = Zygote(replace(setup, seccomp=(), landlock=False))
     try:
         with _things_to_find() as known:
             return held | _ask(bare, f"{known}\n{_COMMON}{_NAMESPACES}")
@@ -125,7 +126,7 @@ def run(zygote: Zygote, setup: ZygoteSetup) -> set[str]:
 def _ask(zygote: Zygote, source: str) -> set[str]:
     try:
         outcome = _outcome(zygote, source)
-    except (ZygoteDied, Rejected) as error:
+    except (SandboxFailure, Rejected) as error:
         raise EnvironmentProblem(f"the judge can't run a program here: {error}", "see `klear doctor`") from error
     if outcome.status != 0:
         said = outcome.stderr.decode("utf-8", "replace").strip()
@@ -138,7 +139,7 @@ def _ask(zygote: Zygote, source: str) -> set[str]:
 
 def _outcome(zygote: Zygote, source: str) -> Outcome:
     with Session(zygote, source.encode(), _LIMITS, _LIMITS.cpu_s) as session:
-        return session.run_script(b"", _LIMITS)
+        return session.run(RunInput(), _LIMITS)
 
 
 @contextlib.contextmanager
@@ -161,10 +162,7 @@ def _things_to_find() -> Iterator[str]:
 def memory_is_bounded(zygote: Zygote, cgroup: Cgroup) -> bool:
     """Whether the kernel ends a process for taking more than the group's memory."""
     before = cgroup.out_of_memory_kills()
-    with cgroup.lowered_to(_PROBED_MIB), contextlib.suppress(ZygoteDied):
+    with cgroup.lowered_to(_PROBED_MIB), contextlib.suppress(SandboxFailure):
         outcome = _outcome(zygote, f"x = b'x' * ({_PROBED_MIB} << 20)")
         return outcome.status != 0 and cgroup.out_of_memory_kills() > before
     return False
-
-
-_PROBED_MIB = 96

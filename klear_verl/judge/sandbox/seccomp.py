@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The system-call filter, compiled by libseccomp. The warden installs it, once per solution, and all its children
-inherit it.
+"""The system-call filter, compiled by libseccomp. The solution process installs it, once per solution, and all its
+children inherit it.
 
-Only one call is the warden's right but not its children's: to make a process. Where the kernel can (5.5), the filter
-asks the supervisor about that call, which lets it pass if it is the warden's. The other way is a second filter in
-every child, which costs as much as the fork itself.
+The solution process may make a process, its children may not. Where the kernel can (5.5), the filter notifies the
+supervisor of that call, which allows it for the solution process alone (`monitor.py`). The other way is a second filter
+in every child, which costs as much as the fork itself.
 """
 
 from __future__ import annotations
@@ -58,18 +58,18 @@ _TIOCSTI = 0x5412
 
 
 def compiled() -> tuple[bytes, ...]:
-    """BPF programs: the filter that asks about new processes; one that allows them; and one that refuses them and
-    nothing else, for the children under the second. Threads are always allowed. Empty where libseccomp or pyseccomp is
-    missing.
+    """BPF programs: the filter that notifies the supervisor of new processes; one that allows them; and one that
+    refuses them and nothing else, for the children under the second. Threads are always allowed. Empty where libseccomp
+    or pyseccomp is missing.
     """
     try:
         import pyseccomp  # noqa: F401
     except (ImportError, OSError, RuntimeError):
         return ()
-    return _compile(DENIED, "ask"), _compile(DENIED, "allow"), _compile((), "refuse")
+    return _compile(DENIED, "notify"), _compile(DENIED, "allow"), _compile((), "refuse")
 
 
-def _compile(names: Iterable[str], new_processes: Literal["ask", "allow", "refuse"]) -> bytes:
+def _compile(names: Iterable[str], new_processes: Literal["notify", "allow", "refuse"]) -> bytes:
     import pyseccomp
 
     refuse = pyseccomp.ERRNO(errno.EPERM)
@@ -79,7 +79,7 @@ def _compile(names: Iterable[str], new_processes: Literal["ask", "allow", "refus
         if pyseccomp.resolve_syscall(pyseccomp.system_arch(), name) >= 0:
             rules.add_rule(refuse, name)
     if new_processes != "allow":
-        action = pyseccomp.NOTIFY if new_processes == "ask" else refuse
+        action = pyseccomp.NOTIFY if new_processes == "notify" else refuse
         rules.add_rule(action, "clone", pyseccomp.Arg(0, pyseccomp.MASKED_EQ, _CLONE_THREAD, 0))
     if names:
         for command in _DENIED_FCNTL.values():

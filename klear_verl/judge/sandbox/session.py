@@ -1,28 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One solution under judgement: the supervisor's talk with its warden.
+"""One solution under judgement: the supervisor's side of its solution process.
 
-Inputs go in one test at a time, in files in memory, and outputs come back in others. Limits are `watch.py`'s business,
-and judging what came out is `grading.py`'s.
+Inputs go in one test at a time, in files in memory, and outputs come back in others. Limits are kept by `monitor.py`;
+what came out is judged elsewhere (`grading.py`).
 """
 
 from __future__ import annotations
 
 import math
 import os
-import signal
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 
-from klear_verl.judge.config import Limits
-from klear_verl.judge.sandbox import processes
-from klear_verl.judge.sandbox.fork_requests import Questions
-from klear_verl.judge.sandbox.memory_file import memory_file, read_all, read_tail
-from klear_verl.judge.sandbox.monitor import Watch, failure
-from klear_verl.judge.sandbox.sequential_host import Turns
-from klear_verl.judge.sandbox.supervisor import Zygote, ZygoteDied
+from klear_verl.judge.sandbox import kernel
+from klear_verl.judge.sandbox.kernel import memory_file, read_all, read_tail
+from klear_verl.judge.sandbox.monitor import Ending, ForkRequests, Monitor, RunLimits, failure
+from klear_verl.judge.sandbox.sequential_host import SequentialHost
+from klear_verl.judge.sandbox.supervisor import SandboxFailure, Zygote
 from klear_verl.judge.sandbox.zygote import solution_process
 
 _VALUE_BYTES = 64 << 20
@@ -34,19 +31,29 @@ class Rejected(Exception):
     """The solution does not compile; the message says why."""
 
 
-class DiedCompiling(ZygoteDied):
-    """The warden ended while it compiled: the program crashes the compiler, if it happens again."""
+class DiedCompiling(SandboxFailure):
+    """The solution process ended while it compiled: the program crashes the compiler, if it happens again."""
+
+
+@dataclass(frozen=True)
+class RunInput:
+    """What goes into one run: standard input of a script; or the `arguments` of a call, as JSON; or the code of a
+    `test` with asserts, whose first byte is its kind (`zygote/tester.py`).
+    """
+
+    stdin: bytes = b""
+    arguments: bytes | None = None
+    test: bytes | None = None
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the kernel says about one run, and what the run left behind. `status` is a wait status; `reason` is "exit",
-    "cpu", "wall" or "threads". `value` is what a call left in its file; `report` and `tester_status` are those of the
-    process that ran the asserts.
+    """What the kernel says about one run, and what the run left behind. `status` is a wait status. `value` is what a
+    call left in its file; `report` and `tester_status` are those of the process that ran the asserts.
     """
 
     status: int
-    reason: str
+    ending: Ending
     cpu_s: float
     wall_s: float
     peak_mib: float
@@ -58,11 +65,18 @@ class Outcome:
 
 
 class Session:
-    """A compiled solution in a warden of its own. Not thread-safe. Close it, or use it as a context manager.
+    """A compiled solution in a solution process of its own. Not thread-safe. Close it, or use it as a context manager.
+
+    Args:
+        limits: of every run, and of the compilation; `run` may be given less CPU time.
+        budget_cpu_s: CPU time of all runs together.
+        seed: of the random state that every run begins with.
+        entry_point: the function that calls are for.
+        sequential: scripts and calls run one after the other in one child, as long as that lives.
 
     Raises:
         Rejected: the source does not compile.
-        ZygoteDied: our own failure; nothing was learnt about the solution.
+        SandboxFailure: our own failure; nothing was learnt about the solution.
         EnvironmentProblem: no zygote can be started.
     """
 
@@ -70,86 +84,91 @@ class Session:
         self,
         zygote: Zygote,
         source: bytes,
-        limits: Limits,
+        limits: RunLimits,
         budget_cpu_s: float,
+        *,
         seed: int = 0,
         entry_point: str | None = None,
+        sequential: bool = False,
     ):
         self._limits = limits
-        self._pidfd = -1
-        self._watch: Watch | None = None
-        self._questions: Questions | None = None
-        self._turns: Turns | None = None
-        self._idle = False
-        self._session = zygote.start_warden()
-        try:
-            self._introduce(source, budget_cpu_s, seed, entry_point)
-        except BaseException:
-            self.close()
-            raise
+        self._sequential = sequential
+        self._host: SequentialHost | None = None
+        with ExitStack() as resources:
+            self._socket = resources.enter_context(zygote.start_solution_process())
+            self._send_program(source, budget_cpu_s, seed, entry_point)
+            self._monitor = self._await_lockdown(resources)
+            resources.callback(self._end_sequential_child)
+            self._await_compilation()
+            self._resources = resources.pop_all()
 
-    def _introduce(self, source: bytes, budget_cpu_s: float, seed: int, entry_point: str | None) -> None:
-        limits = self._limits
+    def _send_program(self, source: bytes, budget_cpu_s: float, seed: int, entry_point: str | None) -> None:
         numbers = (
-            limits.memory_mib << 20,
-            int(limits.stdout_mib * (1 << 20)),
-            limits.open_files,
-            # Whole seconds, and later than we will be.
-            math.ceil(max(limits.cpu_s, budget_cpu_s)) + 2,
+            self._limits.memory_mib << 20,
+            self._limits.stdout_bytes,
+            self._limits.open_files,
+            # Whole seconds, and more than the monitor allows.
+            math.ceil(max(self._limits.cpu_s, budget_cpu_s)) + 2,
             seed,
         )
-        # With the answer comes the kernel's own word for who sent it, as a process number of ours.
-        self._session.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+        # With the answer comes the sender's process number, which the kernel vouches for, as we see it.
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         with _files(source) as (file,):
             self._send(solution_process.PROGRAM.pack(*numbers) + (entry_point or "").encode(), [file])
-        pid = self._meet()
-        before_s = processes.cpu_s(pid)
-        message, _, reason = self._watched().wait(limits, before_s, running=lambda: [pid])
-        if reason != "exit":
-            raise Rejected(f"compiling it takes more than the {reason} limit")
-        if message[:1] == solution_process.REJECTED:
-            raise Rejected(message[1:].decode("utf-8", "replace"))
-        if not message:
-            raise DiedCompiling("the warden ended while it compiled the program")
-        self._idle = True
 
-    def _meet(self) -> int:
-        """Waits until the warden is locked down; returns its process number."""
-        ready, ancillary, _, _ = self._session.recvmsg(solution_process.MAX_MESSAGE, _ANCILLARY)
-        self._session.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 0)
-        pid = 0
+    def _await_lockdown(self, resources: ExitStack) -> Monitor:
+        ready, ancillary, _, _ = self._socket.recvmsg(solution_process.MAX_MESSAGE, _ANCILLARY)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 0)
+        pid, fork_requests = 0, None
         for _, kind, data in ancillary:
             number = int.from_bytes(data[:4], "little")
             if kind == socket.SCM_RIGHTS:
-                self._questions = Questions(number)
+                fork_requests = resources.enter_context(closing(ForkRequests(number)))
             else:
                 pid = number
         if ready != solution_process.READY or not pid:
-            raise ZygoteDied(failure(ready))
+            raise SandboxFailure(failure(ready))
         try:
-            self._pidfd = os.pidfd_open(pid)
+            monitor = Monitor(self._socket, pid, fork_requests)
         except ProcessLookupError as error:
-            raise DiedCompiling("the warden is gone") from error
-        self._watch = Watch(self._session, pid, self._pidfd, self._questions)
-        return pid
+            raise DiedCompiling("the solution process is gone") from error
+        resources.callback(monitor.close)
+        return monitor
 
-    def _watched(self) -> Watch:
-        assert self._watch is not None
-        return self._watch
+    def _await_compilation(self) -> None:
+        pid = self._monitor.pid
+        event = self._monitor.wait(self._limits, kernel.cpu_s(pid), running=lambda: [pid])
+        if event.ending != "exit":
+            raise Rejected(f"compiling it takes more than the {event.ending} limit")
+        if event.message[:1] == solution_process.REJECTED:
+            raise Rejected(event.message[1:].decode("utf-8", "replace"))
+        if not event.message:
+            raise DiedCompiling("the solution process ended while it compiled the program")
 
-    def run_script(self, stdin: bytes, limits: Limits) -> Outcome:
-        """Runs the solution as a script, in a child of its own."""
-        with _files(stdin, b"", b"") as fds:
-            (ended,), reason = self._run(solution_process.RUN_SCRIPT, fds, limits)
-            return self._outcome(ended, reason, fds[1], fds[2])
+    def run(self, given: RunInput, limits: RunLimits) -> Outcome:
+        """Runs one test.
 
-    def run_call(self, arguments: bytes, limits: Limits) -> Outcome:
-        """Calls the solution's entry point with `arguments`, JSON, in a child of its own."""
-        with _files(b"", b"", b"", arguments) as fds:
-            (ended,), reason = self._run(solution_process.RUN_CALL, fds, limits)
-            return self._outcome(ended, reason, fds[1], fds[2], fds[3])
+        Raises:
+            SandboxFailure: our own failure; the session must be closed.
+        """
+        if given.test is not None:
+            outcome = self._run_beside_tester(given.test, limits)
+        elif self._sequential:
+            outcome = self._run_sequentially(given, limits)
+        else:
+            outcome = self._run_in_new_child(given, limits)
+        return outcome
 
-    def run_asserts(self, test: bytes, limits: Limits) -> Outcome:
+    def _run_in_new_child(self, given: RunInput, limits: RunLimits) -> Outcome:
+        """Runs a script, or a call, in a child of its own."""
+        call = given.arguments is not None
+        with _files(given.stdin, b"", b"", *([given.arguments] if given.arguments is not None else [])) as fds:
+            self._send(solution_process.RUN_CALL if call else solution_process.RUN_SCRIPT, fds)
+            event = self._monitor.wait(limits)
+            (ended,) = _ended(event.message)
+            return self._outcome(ended, event.ending, *fds[1:])
+
+    def _run_beside_tester(self, test: bytes, limits: RunLimits) -> Outcome:
         """Runs a test in a process of its own, against the solution in another."""
         with _files(b"", b"", b"", test, b"") as (stdin, out, err, code, report):
             solutions_end, testers_end = socket.socketpair()
@@ -158,110 +177,85 @@ class Session:
                 fds = [stdin, out, err, solutions_end.fileno(), testers_end.fileno(), code, report]
                 self._send(solution_process.RUN_ASSERTS, fds)
             # The two together may take twice what the solution alone may: the test's time is not the solution's fault.
-            (ended, tester), reason = self._ended(limits.model_copy(update={"cpu_s": 2 * limits.cpu_s}))
-            outcome = self._outcome(ended, reason, out, err)
+            event = self._monitor.wait(replace(limits, cpu_s=2 * limits.cpu_s))
+            ended, tester = _ended(event.message)
+            outcome = self._outcome(ended, event.ending, out, err)
             said = os.pread(report, _REPORT_BYTES, 0)
             return replace(outcome, wall_s=max(outcome.wall_s, tester[2]), tester_status=tester[0], report=said)
 
-    def run_in_turn(self, stdin: bytes, arguments: bytes | None, limits: Limits) -> Outcome:
-        """Runs a script, or a call where there are `arguments`, in the child that ran the test before, or in a new one
-        if that ended in any way.
+    def _run_sequentially(self, given: RunInput, limits: RunLimits) -> Outcome:
+        """Runs a script, or a call, in the child that ran the test before, or in a new one if that ended in any way.
 
         A child that ends abnormally in any but its first test may have died of what an earlier test left in it, so that
         test runs again in a new child.
         """
-        fresh = self._turns is None
-        outcome, finished = self._take_turn(stdin, arguments, limits)
-        if finished or fresh or outcome.reason != "exit":
-            return outcome
-        again, _ = self._take_turn(stdin, arguments, limits)
-        return again
+        new = self._host is None
+        outcome, finished = self._run_in_sequential_child(given, limits)
+        if not finished and not new and outcome.ending == "exit":
+            outcome, _ = self._run_in_sequential_child(given, limits)
+        return outcome
 
-    def _take_turn(self, stdin: bytes, arguments: bytes | None, limits: Limits) -> tuple[Outcome, bool]:
+    def _run_in_sequential_child(self, given: RunInput, limits: RunLimits) -> tuple[Outcome, bool]:
         """(the outcome, whether the test came to its end)"""
-        self._idle = False
-        if self._turns is None:
-            self._turns = self._start_turns(limits)
-        turns = self._turns
-        started, before_s = time.monotonic(), processes.cpu_s(turns.pid)
-        turns.begin(stdin, arguments)
-        message, finished, reason = self._watched().wait(limits, before_s, line=turns.line)
+        host = self._host or self._start_sequential_child(limits)
+        self._monitor.busy = True
+        started, before_s = time.monotonic(), kernel.cpu_s(host.pid)
+        host.begin(given.stdin, given.arguments)
+        message, finished, ending = self._monitor.wait(limits, before_s, child=host.socket)
         if finished:
             # Whatever it said: the program can say the same, and what counts is what it has left.
-            ended = 0, processes.cpu_s(turns.pid) - before_s, time.monotonic() - started, 0
+            ended = 0, kernel.cpu_s(host.pid) - before_s, time.monotonic() - started, 0
         else:
             ((status, cpu_s, _, peak_kib),) = _ended(message)
             ended = status, max(0.0, cpu_s - before_s), time.monotonic() - started, peak_kib
-        outcome = self._outcome(ended, reason, turns.out, turns.err, turns.value)
-        if message != turns.DONE:
+        outcome = self._outcome(ended, ending, host.out, host.err, host.value)
+        if message != host.DONE:
             if finished:
-                self._watched().kill_children()
-                _ended(self._watched().wait(limits).message)
-            self._end_turns()
-        self._idle = True
+                self._monitor.kill_children()
+                _ended(self._monitor.wait(limits).message)
+            self._close_host()
         return outcome, finished
 
-    def _start_turns(self, limits: Limits) -> Turns:
-        turns = Turns()
-        try:
-            self._send(solution_process.RUN_MANY, turns.fds())
-            turns.handed_over()
-            hello = self._watched().wait(limits, line=turns.line)
-            turns.meet(hello.message, next(iter(self._watched().children()), 0))
-        except BaseException:
-            turns.close()
-            raise
-        return turns
+    def _start_sequential_child(self, limits: RunLimits) -> SequentialHost:
+        self._host = SequentialHost()
+        self._send(solution_process.RUN_SEQUENTIAL, self._host.fds())
+        self._host.close_childs_end()
+        hello = self._monitor.wait(limits, child=self._host.socket)
+        self._host.started(hello.message, next(iter(self._monitor.children()), 0))
+        return self._host
 
-    def _end_turns(self) -> None:
-        if self._turns is not None:
-            self._turns.close()
-            self._turns = None
+    def _end_sequential_child(self) -> None:
+        if self._host is not None:
+            self._monitor.kill_children()
+            self._close_host()
 
-    def _run(self, kind: bytes, fds: list[int], limits: Limits) -> tuple[list[_Ended], str]:
-        self._send(kind, fds)
-        return self._ended(limits)
-
-    def _ended(self, limits: Limits) -> tuple[list[_Ended], str]:
-        self._idle = False
-        message, _, reason = self._watched().wait(limits)
-        self._idle = True
-        return _ended(message), reason
+    def _close_host(self) -> None:
+        if self._host is not None:
+            self._host.close()
+            self._host = None
 
     def _send(self, message: bytes, fds: list[int]) -> None:
         try:
-            socket.send_fds(self._session, [message], fds)
+            socket.send_fds(self._socket, [message], fds)
         except OSError as error:
-            raise ZygoteDied(f"the warden is gone: {error}") from error
+            raise SandboxFailure(f"the solution process is gone: {error}") from error
 
-    def _outcome(self, ended: _Ended, reason: str, out: int, err: int, value: int = -1) -> Outcome:
+    def _outcome(self, ended: _Ended, ending: Ending, out: int, err: int, value: int = -1) -> Outcome:
         status, cpu_s, wall_s, peak_kib = ended
         return Outcome(
             status,
-            reason,
+            ending,
             cpu_s,
             wall_s,
             peak_kib / 1024,
-            stdout=read_all(out, int(self._limits.stdout_mib * (1 << 20))),
+            stdout=read_all(out, self._limits.stdout_bytes),
             stderr=read_tail(err, self._limits.stderr_kib << 10),
             value=b"" if value < 0 else read_all(value, _VALUE_BYTES),
         )
 
     def close(self) -> None:
         """Ends everything that runs for this solution. Idempotent."""
-        if self._turns is not None:
-            self._watched().kill_children()
-            self._end_turns()
-        if self._pidfd >= 0:
-            if not self._idle:
-                with suppress(ProcessLookupError):
-                    signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
-            os.close(self._pidfd)
-            self._pidfd = -1
-        if self._questions is not None:
-            self._questions.close()
-            self._questions = None
-        self._session.close()
+        self._resources.close()
 
     def __enter__(self) -> Session:
         return self
@@ -276,7 +270,7 @@ _Ended = tuple[int, float, float, int]
 
 def _ended(message: bytes) -> list[_Ended]:
     if not message or len(message) % solution_process.ENDED_FIELDS.size:
-        raise ZygoteDied(failure(message))
+        raise SandboxFailure(failure(message))
     return [fields[1:] for fields in solution_process.ENDED_FIELDS.iter_unpack(message)]
 
 

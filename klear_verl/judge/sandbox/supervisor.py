@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The supervisor's side of a zygote: starts it, and has it start a warden for each solution.
+"""The supervisor's side of a zygote: starts it, and has it start a solution process for each solution.
 
-No untrusted code runs in this process, and expected outputs never leave it. What is said with the warden is
-`session.py`'s business.
+No untrusted code runs in this process, and expected outputs never leave it. `session.py` speaks with the solution
+process.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 
 from klear_verl.errors import EnvironmentProblem
 from klear_verl.judge.sandbox.cgroup import Cgroup
-from klear_verl.judge.sandbox.zygote.server import MAX_MESSAGE
+from klear_verl.judge.sandbox.zygote.solution_process import MAX_MESSAGE
 
 ENVIRONMENT = {
     "PYTHONHASHSEED": "0",
@@ -36,36 +36,36 @@ _START_S = 120.0
 _USERS = 100
 
 
-class ZygoteDied(Exception):
-    """The zygote or a warden ended or fell silent: our own failure, never the solution's."""
+class SandboxFailure(Exception):
+    """The zygote or a solution process ended or does not answer: our own failure, never the solution's."""
 
 
 @dataclass(frozen=True)
 class ZygoteSetup:
     """What a zygote is told once.
 
-    `filters` are compiled BPF programs: asking, forking and child (none: no seccomp). Paths are for the root of its
-    own, for Landlock and for `sys.path`. `uids` are the first of the users that solutions run as, and the first beyond
-    (equal: the judge's own).
+    `seccomp` are the compiled BPF programs of `seccomp.py` (none: no filter). Paths are for the new root, for Landlock
+    and for `sys.path`. `uids` are the first of the users that solutions run as, and the first beyond them (equal: the
+    judge's own).
     """
 
     preload: tuple[str, ...]
     site: tuple[str, ...] = ()
     readable: tuple[str, ...] = ()
     writable: tuple[str, ...] = ()
-    filters: tuple[bytes, ...] = ()
+    seccomp: tuple[bytes, ...] = ()
     landlock: bool = True
     namespaces: bool = True
     uids: tuple[int, int] = (0, 0)
 
     def with_preload(self, modules: tuple[str, ...]) -> ZygoteSetup:
-        """The set-up of another tier."""
+        """The set-up of a zygote that preloads more."""
         return replace(self, preload=(*self.preload, *modules))
 
     def message(self) -> bytes:
         """The zygote's first message."""
-        filters = [program.hex() for program in self.filters]
-        return json.dumps({**vars(self), "filters": filters}).encode()
+        programs = [program.hex() for program in self.seccomp]
+        return json.dumps({**vars(self), "seccomp": programs}).encode()
 
 
 class Zygote:
@@ -101,11 +101,11 @@ class Zygote:
             self._end()
             self._setup = replace(self._setup, uids=uids)
 
-    def start_warden(self) -> socket.socket:
-        """Starts a warden and returns the supervisor's end of its session.
+    def start_solution_process(self) -> socket.socket:
+        """Starts a solution process and returns the supervisor's end of its socket.
 
         Raises:
-            ZygoteDied: the zygote ended just now; the next call starts a new one.
+            SandboxFailure: the zygote ended just now; the next call starts a new one.
             EnvironmentProblem: no zygote can be started.
         """
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -116,7 +116,7 @@ class Zygote:
                 ours.close()
                 status = self._process.poll() if self._process else None
                 self._end()
-                raise ZygoteDied(f"the zygote failed (exit status {status}): {error}") from error
+                raise SandboxFailure(f"the zygote failed (exit status {status}): {error}") from error
             except EnvironmentProblem:
                 ours.close()
                 raise
@@ -181,7 +181,7 @@ class Zygote:
 
 
 def own_uids() -> tuple[int, int]:
-    """User ids for solutions that nobody else has: for root only, and where they exist in this user namespace. Equal
+    """User ids for solutions that no one else has: for root only, and where they exist in this user namespace. Equal
     where there are none.
     """
     if os.geteuid() != 0:

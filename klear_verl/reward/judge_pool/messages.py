@@ -20,8 +20,7 @@ from typing import Any
 from cachetools import LRUCache
 
 from klear_verl.judge.config import JudgeConfig
-from klear_verl.judge.problem import Problem
-from klear_verl.judge.subset import draw_subset
+from klear_verl.judge.problem import Problem, draw_subset
 from klear_verl.judge.verdict import Judgement
 
 

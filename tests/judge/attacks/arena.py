@@ -12,7 +12,7 @@ from _pytest.mark import ParameterSet
 from klear_verl.judge import Judge
 from tests.judge.attacks.battery import ATTACKS
 from tests.judge.attacks.battery.attack import Attack
-from tests.judge.attacks.machine import MOST_GROWTH_MIB, Watch
+from tests.judge.attacks.machine import MOST_GROWTH_MIB, MachineWatch
 from tests.judge.attacks.outside import Outside
 from tests.judge.attacks.trial import Granularity, attacks, judge_for_attacks, still_works, try_attack
 
@@ -34,7 +34,7 @@ class Arena:
 @contextmanager
 def arena_at(granularity: Granularity) -> Iterator[Arena]:
     """An arena; leaving it fails if anything is left on the machine."""
-    with Watch() as watch, Outside() as outside, judge_for_attacks(granularity) as judge:
+    with MachineWatch() as watch, Outside() as outside, judge_for_attacks(granularity) as judge:
         yield Arena(judge, outside)
     assert watch.leaks == {}
     assert watch.growth_mib < MOST_GROWTH_MIB

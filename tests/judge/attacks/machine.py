@@ -23,10 +23,10 @@ _PR_SET_CHILD_SUBREAPER = 36
 _libc = ctypes.CDLL(None)
 
 
-class Watch:
+class MachineWatch:
     """Used as a context around the whole life of one or more judges; `leaks` is for after it."""
 
-    def __enter__(self) -> Watch:
+    def __enter__(self) -> MachineWatch:
         _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1)
         self._temporary, tempfile.tempdir = tempfile.tempdir, tempfile.mkdtemp(prefix="watch-")
         self._folder = Path(tempfile.tempdir)

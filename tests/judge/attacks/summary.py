@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from klear_verl.errors import EnvironmentProblem
-from tests.judge.attacks.machine import MOST_GROWTH_MIB, Watch
+from tests.judge.attacks.machine import MOST_GROWTH_MIB, MachineWatch
 from tests.judge.attacks.outside import Outside
 from tests.judge.attacks.trial import (
     GRANULARITIES,
@@ -61,7 +61,7 @@ def run(granularities: Sequence[Granularity], only: str) -> dict[str, Any]:
     """All trials, as JSON values."""
     started = time.monotonic()
     results: dict[str, Any] = {"layers": [], "attacks": {}, "idioms": {}, "flaws": []}
-    with Watch() as watch, ThreadPoolExecutor(len(granularities)) as pool:
+    with MachineWatch() as watch, ThreadPoolExecutor(len(granularities)) as pool:
         list(pool.map(lambda granularity: _run(granularity, only, results), granularities))
     results["leaks"] = watch.leaks
     results["growth_mib"] = round(watch.growth_mib, 1)

@@ -10,8 +10,10 @@ import pytest
 from klear_verl.judge import Limits
 from klear_verl.judge.sandbox.cgroup import Cgroup, NoCgroup
 from klear_verl.judge.sandbox.layers import zygote_setup
-from klear_verl.judge.sandbox.session import Session
-from klear_verl.judge.sandbox.supervisor import Zygote, ZygoteDied
+from klear_verl.judge.sandbox.session import RunInput, Session
+from klear_verl.judge.sandbox.supervisor import SandboxFailure, Zygote
+
+LIMITS = Limits().for_run()
 
 
 @pytest.fixture
@@ -35,10 +37,10 @@ def test_failed_fork_costs_one_solution_only(group: Cgroup) -> None:
     try:
         zygote.start()
         allow(group, 1)
-        with pytest.raises(ZygoteDied, match="no process for a solution"):
-            Session(zygote, b"print(1)", Limits(), 1.0)
+        with pytest.raises(SandboxFailure, match="no process for a solution"):
+            Session(zygote, b"print(1)", LIMITS, 1.0)
         allow(group, 100)
-        with Session(zygote, b"print(1)", Limits(), 1.0) as session:
-            assert session.run_script(b"", Limits()).stdout == b"1\n"
+        with Session(zygote, b"print(1)", LIMITS, 1.0) as session:
+            assert session.run(RunInput(), LIMITS).stdout == b"1\n"
     finally:
         zygote.close()

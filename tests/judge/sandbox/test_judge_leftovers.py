@@ -17,24 +17,24 @@ import pytest
 
 from klear_verl.judge import Limits
 from klear_verl.judge.sandbox.layers import zygote_setup
-from klear_verl.judge.sandbox.session import Outcome, Session
-from klear_verl.judge.sandbox.supervisor import Zygote, ZygoteDied
+from klear_verl.judge.sandbox.session import Outcome, RunInput, Session
+from klear_verl.judge.sandbox.supervisor import SandboxFailure, Zygote
 
 NAME = f"klearleft{os.getpid()}"[:15]
-LIMITS = Limits(cpu_s=0.5, wall_s=1.5)
+LIMITS = Limits(cpu_s=0.5, wall_s=1.5).for_run()
 RENAME = f"import ctypes, os, time\nctypes.CDLL(None).prctl(15, b'{NAME}')\n"
 
 
 @pytest.fixture(params=[True, False], ids=["namespaces", "no namespaces"])
 def bare(request: pytest.FixtureRequest) -> Iterator[Zygote]:
-    zygote = Zygote(dataclasses.replace(zygote_setup(), filters=(), landlock=False, namespaces=request.param))
+    zygote = Zygote(dataclasses.replace(zygote_setup(), seccomp=(), landlock=False, namespaces=request.param))
     yield zygote
     zygote.close()
 
 
 def run(zygote: Zygote, source: str) -> Outcome:
     with Session(zygote, source.encode(), LIMITS, LIMITS.cpu_s) as session:
-        return session.run_script(b"", LIMITS)
+        return session.run(RunInput(), LIMITS)
 
 
 def survivors() -> list[str]:
@@ -63,7 +63,7 @@ def test_daemon_made_by_double_fork_and_setsid_is_killed(bare: Zygote) -> None:
         + "if os.fork() == 0:\n    os.setsid()\n    if os.fork() == 0:\n        time.sleep(600)\nelse:\n    os.wait()"
     )
     outcome = run(bare, source)
-    assert (outcome.reason, survivors()) == ("exit", [])
+    assert (outcome.ending, survivors()) == ("exit", [])
 
 
 def test_process_that_ignores_signals_and_holds_the_pipe_is_killed_at_once(bare: Zygote) -> None:
@@ -71,7 +71,7 @@ def test_process_that_ignores_signals_and_holds_the_pipe_is_killed_at_once(bare:
     outcome = run(
         bare, RENAME + "import signal\nsignal.signal(15, signal.SIG_IGN)\nif os.fork() == 0:\n    time.sleep(600)"
     )
-    assert (outcome.reason, survivors()) == ("exit", [])
+    assert (outcome.ending, survivors()) == ("exit", [])
     assert time.monotonic() - started < 30  # not after the ten minutes that it would sleep
 
 
@@ -80,7 +80,7 @@ def test_stopped_descendants_are_killed(bare: Zygote) -> None:
         bare,
         RENAME + "import signal\nif os.fork() == 0:\n    os.kill(os.getpid(), signal.SIGSTOP)\nelse: time.sleep(0.1)",
     )
-    assert (outcome.reason, survivors()) == ("exit", [])
+    assert (outcome.ending, survivors()) == ("exit", [])
 
 
 def test_processor_time_of_escaped_processes_counts(bare: Zygote) -> None:
@@ -109,8 +109,8 @@ def test_everything_dies_with_the_session(bare: Zygote) -> None:
 
 
 def suppress_death(session: Session) -> None:
-    with contextlib.suppress(ZygoteDied):
-        session.run_script(b"", Limits(cpu_s=60, wall_s=60))
+    with contextlib.suppress(SandboxFailure):
+        session.run(RunInput(), Limits(cpu_s=60, wall_s=60).for_run())
 
 
 def test_fork_bomb_is_cleared_away(bare: Zygote) -> None:

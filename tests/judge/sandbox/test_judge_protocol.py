@@ -24,17 +24,17 @@ FRAMES = st.lists(st.binary(min_size=1, max_size=64) | st.sampled_from([b"d", b"
 
 
 @pytest.fixture(scope="module")
-def in_turn() -> Iterator[Judge]:
+def sequential() -> Iterator[Judge]:
     with Judge(JudgeConfig(limits=Limits(cpu_s=0.5, wall_s=1.5), granularity="solution")) as judge:
         yield judge
 
 
 @given(frames=FRAMES)
 @EACH
-def test_frames_on_the_line_of_a_child_are_no_verdicts(in_turn: Judge, frames: list[bytes]) -> None:
+def test_frames_on_the_socket_of_a_sequential_child_are_no_verdicts(sequential: Judge, frames: list[bytes]) -> None:
     problem = Problem(id="x", tests=tuple(StdioTest(input="", output="42") for _ in range(3)))
     source = f"import os\nfor frame in {frames!r}: os.write(4, frame)"
-    judgement = in_turn.run(problem, source)
+    judgement = sequential.run(problem, source)
     assert not {Verdict.AC, Verdict.IE} & set(judgement.verdicts), judgement
 
 
@@ -48,7 +48,7 @@ def test_bytes_in_the_file_of_a_call_are_read_as_a_value(strict_judge: Judge, da
 
 @given(data=st.binary(max_size=200))
 @EACH
-def test_bytes_on_the_line_to_a_tester_pass_no_test(strict_judge: Judge, data: bytes) -> None:
+def test_bytes_on_the_connection_to_a_tester_pass_no_test(strict_judge: Judge, data: bytes) -> None:
     problem = Problem(id="x", tests=(AssertTest(code="assert f(1) == 2"),))
     source = f"import os, struct\nos.write(3, struct.pack('<I', {len(data)}) + {data!r})\nos.write(3, {data!r})"
     judgement = strict_judge.run(problem, source)
@@ -57,15 +57,17 @@ def test_bytes_on_the_line_to_a_tester_pass_no_test(strict_judge: Judge, data: b
 
 @given(data=st.binary(max_size=300), framed=st.booleans())
 @settings(max_examples=200, deadline=None)
-def test_line_ends_or_answers_whatever_arrives(data: bytes, framed: bool) -> None:
+def test_connection_ends_or_answers_whatever_arrives(data: bytes, framed: bool) -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        line = wire.Line(ours.fileno(), lambda value: ["object"], lambda body: RuntimeError(str(body)), lambda ask: 1)
+        connection = wire.Connection(
+            ours.fileno(), lambda value: ["object"], lambda body: RuntimeError(str(body)), lambda request: 1
+        )
         threading.Thread(target=drain, args=(os.dup(theirs.fileno()),), daemon=True).start()
         theirs.sendall(struct.pack("<I", len(data)) + data if framed else data)
         theirs.shutdown(socket.SHUT_WR)
         with contextlib.suppress(wire.HungUp, RuntimeError):
-            line.ask("name", "f")
+            connection.ask("name", "f")
 
 
 def drain(fd: int) -> None:

@@ -22,8 +22,8 @@ import pytest
 from klear_verl.errors import DataError, EnvironmentProblem
 from klear_verl.judge import CallTest, Judge, JudgeConfig, Limits, Problem, StdioTest, Verdict
 from klear_verl.judge.sandbox import layers, seccomp
-from klear_verl.judge.sandbox.processes import children
-from klear_verl.judge.sandbox.supervisor import Zygote, ZygoteDied
+from klear_verl.judge.sandbox.kernel import children
+from klear_verl.judge.sandbox.supervisor import SandboxFailure, Zygote
 
 ECHO = Problem(id="echo", tests=tuple(StdioTest(input=f"{row}\n", output=f"{row}\n") for row in range(4)))
 SLEEP = "import time; time.sleep(0.3); print(input())"
@@ -88,35 +88,37 @@ def test_zygote_that_always_dies_is_an_internal_error(monkeypatch: pytest.Monkey
 
     def die(*_: object) -> None:
         calls.append(1)
-        raise ZygoteDied("on purpose")
+        raise SandboxFailure("on purpose")
 
     with Judge(JudgeConfig(ie_retries=2)) as judge:
-        monkeypatch.setattr(Zygote, "start_warden", die)
+        monkeypatch.setattr(Zygote, "start_solution_process", die)
         judgement = judge.run(ECHO, "print(input())")
     assert judgement.verdicts == (Verdict.IE,) * 4
     assert (judgement.pass_rate, judgement.acc, len(calls)) == (None, None, 3)
     assert "on purpose" in judgement.detail
 
 
-def test_warden_killed_from_outside_costs_a_retry_only() -> None:
+def test_solution_process_killed_from_outside_costs_a_retry_only() -> None:
     with Judge() as judge:
-        watched = threading.Thread(target=kill_a_warden, args=(judge,))
+        watched = threading.Thread(target=kill_a_solution_process, args=(judge,))
         watched.start()
         judgement = judge.run(ONE, SLEEP)
         watched.join()
     assert judgement.acc and judgement.retries >= 1, judgement
 
 
-def kill_a_warden(judge: Judge) -> None:
-    """Kills what the zygote forked: the zygote is two processes where there are namespaces, the warden is the next."""
+def kill_a_solution_process(judge: Judge) -> None:
+    """Kills what the zygote forked. Where there are namespaces, the zygote is two processes, of which the second
+    forks.
+    """
     time.sleep(0.15)
     deadline = time.monotonic() + 5
     generation = [pid for zygote in judge.zygotes.values() if (pid := zygote.pid)]
     if "pid_namespace" in judge.layers:
         generation = [child for pid in generation for child in children(pid)]
     while time.monotonic() < deadline:
-        for warden in (child for pid in generation for child in children(pid)):
-            os.kill(warden, signal.SIGKILL)
+        for solution_process in (child for pid in generation for child in children(pid)):
+            os.kill(solution_process, signal.SIGKILL)
             return
 
 

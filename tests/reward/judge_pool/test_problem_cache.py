@@ -2,8 +2,7 @@
 """Packing a problem for an actor, and keeping it there."""
 
 from klear_verl.judge.config import JudgeConfig
-from klear_verl.judge.problem import Problem, StdioTest
-from klear_verl.judge.subset import draw_subset
+from klear_verl.judge.problem import Problem, StdioTest, draw_subset
 from klear_verl.reward.judge_pool.messages import ProblemCache, ProblemPacker
 
 

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The Linux calls that the standard library lacks: prctl, capset, namespaces, mounts, seccomp and Landlock, through
-ctypes. Policy is elsewhere.
+ctypes; and messages with descriptors, without its `socket` module, whose classes and libraries would be copied, or
+mapped, at every fork. Policy is elsewhere.
 """
 
 from __future__ import annotations
 
+import _socket
 import ctypes
 import errno
 import os
@@ -93,7 +95,8 @@ class SeccompFilter:
         self._install(0)
 
     def install_with_listener(self) -> int:
-        """Binds this process for good; returns the descriptor on which the filter's questions are asked.
+        """Binds this process for good; returns the descriptor on which the filter's notifications arrive
+        (seccomp_unotify(2)).
 
         Raises:
             OSError: the kernel can't, or a filter further up has a listener already.
@@ -116,7 +119,7 @@ def fork() -> int:
     for _ in range(_FORK_ATTEMPTS):
         if pid >= 0 or ctypes.get_errno() != errno.EAGAIN:
             break
-        # A limit on processes: threads of a program that was killed count until the kernel gets round to them.
+        # At a limit on processes: threads of a program that was killed count until the kernel has removed them.
         time.sleep(_FORK_PAUSE_S)
         pid = _libc_holding_the_gil.fork()
     return _check(pid, "fork")
@@ -198,3 +201,30 @@ class LandlockRules:
     def restrict(self) -> None:
         """Binds this thread, and those it starts, for good."""
         _check(_libc.syscall(_LANDLOCK_RESTRICT_SELF, self.fd, ctypes.c_uint32(0)), "landlock_restrict_self")
+
+
+class Channel:
+    """This process's end of a SOCK_SEQPACKET socket that it was started with."""
+
+    def __init__(self, fd: int):
+        self._socket = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET, 0, fd)
+        self._space = _socket.CMSG_SPACE(8 * 4)
+
+    def receive(self, size: int) -> tuple[bytes, list[int]]:
+        """A message (b"": the other end is gone) and the descriptors that came with it."""
+        message, ancillary, _, _ = self._socket.recvmsg(size, self._space)
+        if not ancillary:
+            return message, []
+        _, _, data = ancillary[0]
+        return message, list(memoryview(data).cast("i"))
+
+    def send(self, message: bytes, fd: int = -1) -> None:
+        """Sends a message, and with it a descriptor if there is one."""
+        if fd < 0:
+            self._socket.send(message)
+        else:
+            self._socket.sendmsg([message], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, fd.to_bytes(4, "little"))])
+
+    def detach(self) -> int:
+        """Gives the descriptor away."""
+        return self._socket.detach()

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Everything that is taken from a process before it may meet a program, in the order in which it can be taken.
 
-Once per solution, in the warden (`restrict`), from which every child inherits it; and the little that only a child may
-lose, once per test (`restrict_child`).
+Once per solution, in the solution process (`restrict`), from which every child inherits it; and the little that only a
+child may lose, once per test (`restrict_child`).
 """
 
 from __future__ import annotations
@@ -19,11 +19,13 @@ _BOUNDED = (resource.RLIMIT_AS, resource.RLIMIT_FSIZE, resource.RLIMIT_NOFILE)
 _FORBIDDEN = (resource.RLIMIT_CORE, resource.RLIMIT_MEMLOCK, resource.RLIMIT_MSGQUEUE)
 
 
-class Filters:
-    """Compiled system-call filters (`judge/filters.py`): `asking` alone, or `forking` with `child` below it."""
+class SeccompFilters:
+    """Compiled system-call filters (`sandbox/seccomp.py`): either `notifying` alone, which asks the supervisor about
+    every new process; or `forking`, which allows them, with `child` in each child, which denies them.
+    """
 
-    def __init__(self, asking: bytes, forking: bytes, child: bytes):
-        self.asking, self.forking, self.child = map(linux.SeccompFilter, (asking, forking, child))
+    def __init__(self, notifying: bytes, forking: bytes, child: bytes):
+        self.notifying, self.forking, self.child = map(linux.SeccompFilter, (notifying, forking, child))
 
 
 class Lockdown:
@@ -32,30 +34,31 @@ class Lockdown:
     Args:
         rules: None where there is no Landlock.
         filters: None where there is no seccomp.
-        asks: the kernel lets a filter ask.
-        uids: the users that solutions run as, in turn, so that no two at a time have the same (none: as the judge).
-        own_pids: the warden is process 1 of its own namespace.
+        notifies: the kernel has seccomp notification.
+        uids: the users that solutions run as, one after the other, so that no two at a time have the same (none: as the
+            judge).
+        own_pids: the solution process is process 1 of its own namespace.
     """
 
     def __init__(
         self,
         rules: linux.LandlockRules | None,
-        filters: Filters | None,
-        asks: bool,
+        filters: SeccompFilters | None,
+        notifies: bool,
         uids: range,
         own_pids: bool,
     ):
         self._rules = rules
         self._filters = filters
-        self._asks = asks
+        self._notifies = notifies
         self._uids = uids
-        self._wardens = 0
+        self._solutions = 0
         self._own_pids = own_pids
         self.children_may_fork = filters is None
         self._hard = {what: resource.getrlimit(what)[1] for what in (*_BOUNDED, resource.RLIMIT_CPU)}
 
     def restrict(self, limits: list[int], cpu_s: int) -> int:
-        """Binds the warden and all its children.
+        """Binds the solution process and all its children.
 
         Args:
             limits: bytes of address space; bytes of a file, which is what bounds standard output and error (files in
@@ -64,7 +67,7 @@ class Lockdown:
                 millisecond; this is the net below it.
 
         Returns:
-            The descriptor for the filter's questions; -1 if it has none.
+            The descriptor for the filter's notifications; -1 if it has none.
         """
         os.setsid()
         # Process 1 of a namespace is immune to every signal that it has no handler for.
@@ -85,7 +88,7 @@ class Lockdown:
             processes = _PROCESSES if self._uids else _PROCESSES_OF_ALL
             resource.setrlimit(resource.RLIMIT_NPROC, (processes, processes))
         if self._uids:
-            uid = self._uids[self._wardens % len(self._uids)]
+            uid = self._uids[self._solutions % len(self._uids)]
             os.setgroups([])
             os.setresgid(uid, uid, uid)
             os.setresuid(uid, uid, uid)
@@ -99,17 +102,17 @@ class Lockdown:
             self._rules.restrict()
         if self._filters is None:
             return -1
-        if self._asks:
-            return self._filters.asking.install_with_listener()
+        if self._notifies:
+            return self._filters.notifying.install_with_listener()
         self._filters.forking.install()
         return -1
 
-    def next_warden(self) -> None:
+    def next_solution(self) -> None:
         """In the zygote, before each fork."""
-        self._wardens += 1
+        self._solutions += 1
 
     def restrict_child(self, shows_itself: bool) -> None:
-        """Binds a child of the warden. Called for every test, so it does only what it must.
+        """Binds a child of the solution process. Called for every test, so it does only what it must.
 
         Args:
             shows_itself: it needs its own /proc/self/fd, where /dev/stdin leads.
@@ -118,7 +121,7 @@ class Lockdown:
             linux.die_with_parent(_signal.SIGKILL)
         if shows_itself:
             linux.set_dumpable(True)
-        if self._filters is not None and not self._asks:
+        if self._filters is not None and not self._notifies:
             self._filters.child.install()
 
     def _at_most(self, what: int, value: int) -> int:
@@ -126,9 +129,8 @@ class Lockdown:
         return value if hard == resource.RLIM_INFINITY else min(value, hard)
 
 
-def volunteer_for_the_oom_killer() -> None:
-    """In the zygote, for all: where memory runs out, the kernel takes programs before trainers. The largest goes
-    first."""
+def prefer_for_oom_kill() -> None:
+    """In the zygote, for all: where memory runs out, the kernel kills programs before trainers, the largest first."""
     with open("/proc/self/oom_score_adj", "w") as file:
         file.write("500")
 
@@ -141,13 +143,13 @@ def raise_stack_limit() -> None:
         resource.setrlimit(resource.RLIMIT_STACK, (wanted, hard))
 
 
-def kernel_lets_filters_ask(asking: linux.SeccompFilter) -> bool:
-    """Tries it, in a child."""
+def kernel_notifies(notifying: linux.SeccompFilter) -> bool:
+    """Whether a filter can have a listener here: tried in a child."""
     pid = os.fork()
     if pid == 0:
         status = 1
         try:
-            asking.install_with_listener()
+            notifying.install_with_listener()
             status = 0
         finally:
             os._exit(status)

@@ -2,7 +2,7 @@
 """The zygote's namespaces: which of them this machine gives, a root of its own with nothing but Python's libraries in
 it, and a fresh process and IPC namespace for every solution.
 
-What is refused is left out, with the reason; whether that is acceptable is `JudgeConfig.require`'s word.
+What the machine refuses is left out, with the reason; `SandboxSettings.required` says which layers must be there.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _DEVICES = ("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom")
 _KEPT_FLAGS = 2 | 4 | 8 | 1024 | 2048
 
 
-class Spaces:
+class Namespaces:
     """The namespaces that this process entered. `refused` says why there are none, or no root of its own ("")."""
 
     def __init__(self) -> None:
@@ -80,12 +80,12 @@ def _unshare() -> None:
 def _go_on_as_init() -> None:
     pid = os.fork()
     if pid:
-        _stand_by(pid)
-    # In case the process that stands by is killed.
+        _wait_and_exit(pid)
+    # In case the process that waits is killed.
     linux.die_with_parent(_signal.SIGKILL)
 
 
-def _stand_by(pid: int) -> NoReturn:
+def _wait_and_exit(pid: int) -> NoReturn:
     os.closerange(0, 256)
     _, status = os.waitpid(pid, 0)
     os._exit(os.waitstatus_to_exitcode(status) & 0xFF)

@@ -18,8 +18,7 @@ import threading
 import types
 from typing import Any
 
-from klear_verl.judge.sandbox.zygote import remote, values
-from klear_verl.judge.sandbox.zygote.streams import open_standard_streams
+from klear_verl.judge.sandbox.zygote import values, wire
 
 VALUE = 3
 """Descriptor of a call test: the arguments as JSON, replaced by the value that came back."""
@@ -46,7 +45,20 @@ def prepare() -> None:
     sys.argv = ["solution.py"]
 
 
-def taken_for_granted(name: str) -> Any:
+def open_standard_streams() -> None:
+    """Binds sys.stdin, stdout and stderr (and their dunder twins) to descriptors 0, 1 and 2, in UTF-8: those of the
+    zygote are bound to what the zygote was started with.
+    """
+    sys.stdin = open(0, encoding="utf-8", errors="surrogateescape", closefd=False)  # noqa: SIM115
+    sys.stdout = open(1, "w", encoding="utf-8", errors="surrogateescape", closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
+    for name in ("stdin", "stdout", "stderr"):
+        stream = getattr(sys, name)
+        stream.buffer.raw.name = f"<{name}>"
+        setattr(sys, f"__{name}__", stream)
+
+
+def preloaded_module(name: str) -> Any:
     """A module of `prepare`'s, for a test that doesn't import it.
 
     Raises:
@@ -143,7 +155,7 @@ def run_remote(code: types.CodeType, module: types.ModuleType) -> int:
     except BaseException:
         _show_exception()
         return 1
-    remote.serve(module)
+    wire.serve(module)
     return 0
 
 

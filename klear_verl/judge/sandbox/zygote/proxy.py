@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The solution as a test sees it, from another process: its names, its functions, and stand-ins for its objects.
+"""The solution as a test sees it, from another process: its names, its functions, and proxies of its objects.
 
-A stand-in (`Remote`) never equals a plain value and is never in a container of plain values; it can't be ordered or
-combined with a plain value by an operator. Each of those would ask the solution whether its own result is right.
+A `Proxy` never equals a plain value and is never in a container of plain values; it can't be ordered or combined with a
+plain value by an operator. Each of those would ask the solution whether its own result is right.
 """
 
 from __future__ import annotations
@@ -11,16 +11,15 @@ import builtins
 import importlib
 from typing import Any
 
-from klear_verl.judge.sandbox.zygote import remote, rich, wire
+from klear_verl.judge.sandbox.zygote import values, wire
 
-LINE = 3
 MISSING = object()
 
 _BINARY = "add sub mul truediv floordiv mod pow matmul and_ or_ xor lshift rshift".split()  # noqa: SIM905
 _ORDER = ["lt", "le", "gt", "ge"]
 
 
-class Solution:
+class RemoteSolution:
     """The solution as the test sees it. `gone`: it went away, whatever the test made of that."""
 
     def __init__(self, entry_point: str):
@@ -28,12 +27,12 @@ class Solution:
         self._entry_point = entry_point
         self._exceptions: dict[tuple[str, ...], type[BaseException]] = {}
         self._functions: list[Any] = []
-        self._line = wire.Line(LINE, self._describe, self._imitate, self._answer)
+        self._connection = wire.Connection(wire.LINE, self._describe, self._rebuild, self._answer)
 
     def ask(self, *request: Any) -> Any:
-        """A request over the line."""
+        """A request over the connection."""
         try:
-            return self._line.ask(*request)
+            return self._connection.ask(*request)
         except wire.HungUp:
             self.gone = True
             raise
@@ -62,10 +61,10 @@ class Solution:
         return result
 
     def _describe(self, value: Any) -> Any:
-        described = rich.describe(value)
+        described = values.describe_rich(value)
         if described is not None:
             return described
-        if isinstance(value, Remote):
+        if isinstance(value, Proxy):
             return ["yours", object.__getattribute__(value, "_number")]
         if isinstance(value, type) and issubclass(value, BaseException) and hasattr(value, "_klear_number"):
             return ["yours", value._klear_number]
@@ -74,9 +73,9 @@ class Solution:
         self._functions.append(value)
         return ["function", len(self._functions) - 1]
 
-    def _imitate(self, body: Any) -> Any:
-        if body[0] == rich.TAG:
-            return rich.build(body)
+    def _rebuild(self, body: Any) -> Any:
+        if body[0] == values.RICH:
+            return values.build_rich(body)
         if body[0] == "raised":
             (names, text) = body[1]
             return self._exception(tuple(map(str, names)))(text)
@@ -88,7 +87,7 @@ class Solution:
             if not hasattr(builtins, exception.__name__):
                 setattr(exception, "_klear_number", number)  # noqa: B010
             return exception
-        return Remote(self, number, str(name))
+        return Proxy(self, number, str(name))
 
     def _exception(self, names: tuple[str, ...]) -> type[BaseException]:
         """A class here for one there, below the nearest of Python's own that it is made from."""
@@ -117,14 +116,14 @@ def _overwrite(target: Any, content: Any) -> None:
         target.update(content)
 
 
-class Remote:
+class Proxy:
     """An object that stayed with the solution. What is done to it is done there; see the module's docstring for what is
     refused.
     """
 
     __slots__ = ("_name", "_number", "_solution")
 
-    def __init__(self, solution: Solution, number: int, name: str):
+    def __init__(self, solution: RemoteSolution, number: int, name: str):
         object.__setattr__(self, "_solution", solution)
         object.__setattr__(self, "_number", number)
         object.__setattr__(self, "_name", name)
@@ -161,10 +160,10 @@ class Remote:
         return any(item == wanted for item in self)
 
     def __instancecheck__(self, value: Any) -> bool:
-        return isinstance(value, Remote) and self._solution.ask("isinstance", value, self) is True
+        return isinstance(value, Proxy) and self._solution.ask("isinstance", value, self) is True
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Remote) and self._solution.ask("eq", self, other) is True
+        return isinstance(other, Proxy) and self._solution.ask("eq", self, other) is True
 
     def __ne__(self, other: object) -> bool:
         return not self == other
@@ -205,8 +204,8 @@ def _add_operators() -> None:
         return lambda self: self._solution.ask(name, self)
 
     def binary(name: str) -> Any:
-        def method(self: Remote, other: Any) -> Any:
-            if not isinstance(other, Remote):
+        def method(self: Proxy, other: Any) -> Any:
+            if not isinstance(other, Proxy):
                 raise TypeError(
                     f"{self._name!r} is an object of the solution's own class: it can't be combined with a plain value"
                 )
@@ -215,16 +214,13 @@ def _add_operators() -> None:
         return method
 
     for name in ("neg", "pos", "invert", "abs"):
-        setattr(Remote, f"__{name}__", unary(name))
+        setattr(Proxy, f"__{name}__", unary(name))
     for name in _BINARY + _ORDER:
         dunder = name.rstrip("_")
-        setattr(Remote, f"__{dunder}__", binary(name))
+        setattr(Proxy, f"__{dunder}__", binary(name))
         if name in _BINARY:
             # Only reached with a plain value at the left.
-            setattr(Remote, f"__r{dunder}__", binary(name))
+            setattr(Proxy, f"__r{dunder}__", binary(name))
 
 
 _add_operators()
-
-
-assert remote.LINE == LINE

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Granularity "solution": one child runs the solution's tests in turn, each with fresh globals, streams and random
-state, and is replaced after any abnormal end.
+"""Granularity "solution": one child runs the solution's tests one after the other, each with fresh globals, streams and
+random state, and is replaced after any abnormal end.
 
 Everything outside is protected as ever. What is weaker is only between the tests of one solution: it can leave itself
 messages in this process, and it can claim that a test has ended, in which case its output up to there is judged.
@@ -22,7 +22,6 @@ import threading
 import types
 
 from klear_verl.judge.sandbox.zygote import program
-from klear_verl.judge.sandbox.zygote.streams import open_standard_streams
 
 LINE = 4
 GO_SCRIPT, GO_CALL = b"s", b"c"
@@ -36,7 +35,7 @@ def serve(code: types.CodeType, seed_number: int, reopens: bool, entry_point: st
     originals = dict(vars(builtins))
     streams = _identities()
     # Bound here, because the program may replace any of them in its module.
-    read, write, seed, reopen = os.read, os.write, program.seed, open_standard_streams
+    read, write, seed, reopen = os.read, os.write, program.seed, program.open_standard_streams
     run_script, run_call, intact = program.run_script, program.run_call, _intact
     fresh_module, module_for_calls = program.fresh_module, program.module_for_calls
     set_limit, collect = sys.setrecursionlimit, gc.collect

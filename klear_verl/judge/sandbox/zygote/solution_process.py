@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The warden: one process per solution, where possible process 1 of a namespace of its own. It locks itself down,
+"""The solution process: one per solution, where possible process 1 of a namespace of its own. It locks itself down,
 compiles the solution, and forks one child per test.
 
 It executes nothing of the solution. It holds no input and no output: those are files in memory whose descriptors pass
 through it, and expected outputs never come here. It takes no decision either: the supervisor counts time, kills, and
 judges what the kernel said. If the supervisor or the zygote goes away, so does all of this.
 
-Messages, over a SOCK_SEQPACKET socket that only the warden holds:
-    supervisor: the program as JSON, with the source's descriptor attached; then per test one byte, a RUN, with the
-                child's descriptors attached in their order from 0 on.
-    warden:     READY (locked down), with the descriptor of its filter's questions, then COMPILED or REJECTED and the
-    reason; then per test ENDED and ended's fields, of
-                the child, and of the tester where there is one. ORPHANS when processes are left that the supervisor
-                must kill. FAILED and the reason when our own machinery failed.
+Messages, over a SOCK_SEQPACKET socket that only this process and the supervisor hold. From the supervisor:
+    PROGRAM and the name of the entry point, once, with the source's descriptor;
+    then for every test one byte, a RUN_…, with the child's descriptors in their order from 0 on.
+From this process:
+    READY once it is locked down, with the descriptor of its filter's notifications; then COMPILED, or REJECTED and why;
+    then for every test the ENDED_FIELDS of the child, and of the tester where there is one;
+    ORPHANS when processes are left that the supervisor must kill; FAILED and why when our own machinery failed.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ import time
 import types
 from typing import NoReturn
 
-from klear_verl.judge.sandbox.zygote import linux, program, sequential_child, tester
-from klear_verl.judge.sandbox.zygote.channel import Channel
+from klear_verl.judge.sandbox.zygote import program, sequential_child, tester
+from klear_verl.judge.sandbox.zygote.linux import Channel, fork
 from klear_verl.judge.sandbox.zygote.lockdown import Lockdown
 
 READY, COMPILED, REJECTED, ENDED, ORPHANS, FAILED = b"R", b"C", b"E", b"D", b"O", b"I"
-RUN_SCRIPT, RUN_CALL, RUN_ASSERTS, RUN_MANY = b"s", b"c", b"a", b"m"
+RUN_SCRIPT, RUN_CALL, RUN_ASSERTS, RUN_SEQUENTIAL = b"s", b"c", b"a", b"m"
 PROGRAM = struct.Struct("<QQQQQ")
 """Bytes of address space, bytes of a file, open files, whole CPU seconds of a process; the random seed. The name of the
 entry point follows."""
@@ -49,9 +49,9 @@ def main(session: Channel, lockdown: Lockdown) -> NoReturn:
         _serve(session, lockdown)
         status = 0
     except BrokenPipeError:
-        pass  # the supervisor has lost interest
+        pass  # the supervisor has gone, and reads no more messages
     except BaseException as error:
-        # No code of the solution runs in this process: whatever was raised is our failure.
+        # No code of the solution runs in this process, so whatever was raised is our failure.
         session.send(_failure(error))
     finally:
         os._exit(status)
@@ -72,8 +72,8 @@ def _serve(session: Channel, lockdown: Lockdown) -> None:
     *limits, cpu_s, seed = PROGRAM.unpack_from(message)
     entry_point = message[PROGRAM.size :].decode("utf-8") or None
     data = os.pread(fds[0], os.fstat(fds[0]).st_size, 0)
-    questions = lockdown.restrict(limits, cpu_s)
-    session.send(READY, questions)
+    notifications = lockdown.restrict(limits, cpu_s)
+    session.send(READY, notifications)
     os.closerange(3, _SESSION)
     os.closerange(_SESSION + 1, 256)
     try:
@@ -82,10 +82,10 @@ def _serve(session: Channel, lockdown: Lockdown) -> None:
         code = compile(source.removeprefix("\ufeff"), "solution.py", "exec", dont_inherit=True)
     except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError) as error:
         session.send(REJECTED + f"{type(error).__name__}: {error}".encode("utf-8", "backslashreplace")[:2000])
-        session.receive(1)  # until the supervisor, which still wants to know who this is, hangs up
+        session.receive(1)  # stays until the supervisor, which still looks this process up, hangs up
         return
     program.seed(seed)
-    child = _Child(code, source, seed, entry_point, lockdown)
+    child = SolutionChild(code, source, seed, entry_point, lockdown)
     session.send(COMPILED)
     while True:
         run, fds = session.receive(1)
@@ -94,8 +94,8 @@ def _serve(session: Channel, lockdown: Lockdown) -> None:
         _run(session, run, fds, child)
 
 
-class _Child:
-    """What a child of the warden does, by the kind of run."""
+class SolutionChild:
+    """What a child of the solution process does, by the kind of run."""
 
     def __init__(
         self,
@@ -133,7 +133,7 @@ class _Child:
                 status = program.run_script(self._code, self._main, self._reopens)
             elif run == RUN_CALL:
                 status = program.run_call(self._code, self._solution, self._entry_point)
-            elif run == RUN_MANY:
+            elif run == RUN_SEQUENTIAL:
                 status = sequential_child.serve(self._code, self._seed, self._reopens, self._entry_point)
             elif tests:
                 status = tester.main(self._entry_point)
@@ -143,12 +143,12 @@ class _Child:
             os._exit(status)
 
 
-def _run(session: Channel, run: bytes, fds: list[int], child: _Child) -> None:
+def _run(session: Channel, run: bytes, fds: list[int], child: SolutionChild) -> None:
     if run == RUN_ASSERTS:
         _run_beside_tester(session, fds, child)
         return
     started = time.monotonic()
-    pid = linux.fork()
+    pid = fork()
     if pid == 0:
         child.main(session, run, fds, tests=False)
     # Straight to sleep: what this process writes to while the child lives is copied too.
@@ -157,17 +157,17 @@ def _run(session: Channel, run: bytes, fds: list[int], child: _Child) -> None:
     os.closerange(3, 3 + len(fds))
 
 
-def _run_beside_tester(session: Channel, fds: list[int], child: _Child) -> None:
+def _run_beside_tester(session: Channel, fds: list[int], child: SolutionChild) -> None:
     started = time.monotonic()
-    # The last three are the tester's: its end of the line to the child, the test, and its report.
-    solution = linux.fork()
+    # The last three are the tester's: its end of the connection to the child, the test, and its report.
+    solution = fork()
     if solution == 0:
         child.main(session, RUN_ASSERTS, fds[:-3], tests=False)
-    tester_pid = linux.fork()
+    tester_pid = fork()
     if tester_pid == 0:
         child.main(session, RUN_ASSERTS, [*fds[:3], *fds[-3:]], tests=True)
     os.closerange(3, 3 + len(fds))
-    # The child ends when the tester has: its line is closed then.
+    # The child ends after the tester, when its connection is closed.
     tested = _wait(session, tester_pid, started, may_fork=False)
     session.send(_wait(session, solution, started, child.may_fork) + tested)
 
@@ -191,6 +191,6 @@ def _reap_the_rest(session: Channel) -> float:
             return cpu_s
         cpu_s += usage.ru_utime + usage.ru_stime
         if pid == 0:
-            # Not kill(-1) from here: without a namespace of our own that would be everybody.
+            # Not kill(-1) from here: without a namespace of our own that would kill every process of this user.
             session.send(ORPHANS)
             asked = True

@@ -12,7 +12,9 @@ give a plain value or ValueError.
 
 from __future__ import annotations
 
+import importlib
 import json
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -165,3 +167,46 @@ def _nodes(packed: Any) -> int:
     if isinstance(packed, list):
         return sum(map(_nodes, packed)) + 1
     return sum(map(_nodes, packed.values())) if isinstance(packed, dict) else 1
+
+
+RICH = "rich"
+
+_RICH_CONTENT: dict[tuple[str, str], Callable[[Any], list[Any]]] = {
+    ("decimal", "Decimal"): lambda value: [str(value)],
+    ("fractions", "Fraction"): lambda value: [hex(value.numerator), hex(value.denominator)],
+    ("builtins", "range"): lambda value: [hex(value.start), hex(value.stop), hex(value.step)],
+    ("datetime", "date"): lambda value: [value.isoformat()],
+    ("datetime", "time"): lambda value: [value.isoformat()],
+    ("datetime", "datetime"): lambda value: [value.isoformat()],
+    ("datetime", "timedelta"): lambda value: [hex(value.days), hex(value.seconds), hex(value.microseconds)],
+}
+_RICH_FROM_TEXT = {"date", "time", "datetime"}
+
+
+def describe_rich(value: Any) -> list[Any] | None:
+    """A description of `value`; None if it is of no type that is known here."""
+    kind = type(value)
+    if kind.__module__ == "numpy" and kind.__name__ == "ndarray" and value.dtype.kind in "biufc":
+        return [RICH, "numpy", "ndarray", [value.tolist(), value.dtype.str]]
+    name = kind.__module__, kind.__name__
+    content = _RICH_CONTENT.get(name)
+    if content is None or vars(sys.modules.get(name[0], object)).get(name[1]) is not kind:
+        return None
+    return [RICH, *name, content(value)]
+
+
+def build_rich(body: list[Any]) -> Any:
+    """The value of a description.
+
+    Raises:
+        ValueError: it describes none.
+    """
+    _, module, name, content = body
+    if (module, name) == ("numpy", "ndarray"):
+        return importlib.import_module("numpy").array(content[0], dtype=content[1])
+    if (module, name) not in _RICH_CONTENT:
+        raise ValueError(f"no such value: {module}.{name}")
+    kind = getattr(importlib.import_module(module), name)
+    if name in _RICH_FROM_TEXT:
+        return kind.fromisoformat(*content)
+    return kind(*content) if name == "Decimal" else kind(*(int(number, 16) for number in content))

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the kernel says about processes of a solution, asked from outside, by their numbers in our namespace."""
+"""What the supervisor asks of the kernel: about the processes of a solution, from outside, by their numbers in our
+namespace; and files in memory, through which programs get their input and leave their output.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +9,8 @@ import contextlib
 import os
 import signal
 import time
+
+_READ = 1 << 16
 
 
 def children(pid: int) -> list[int]:
@@ -67,3 +71,37 @@ def kill(pid: int) -> None:
         raise ValueError(f"no program's process: {pid}")
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
+
+
+def memory_file(content: bytes = b"") -> int:
+    """A new file with `content`, at its beginning. It can't be sealed, so it stays under our control."""
+    fd = os.memfd_create("judge", os.MFD_CLOEXEC)
+    if content:
+        write_all(fd, content)
+    return fd
+
+
+def write_all(fd: int, content: bytes) -> None:
+    """Writes `content` at the beginning, without moving the position that the program will read from."""
+    written = os.pwrite(fd, content, 0)
+    while written < len(content):
+        written += os.pwrite(fd, memoryview(content)[written:], written)
+
+
+def read_all(fd: int, limit: int) -> bytes:
+    """At most `limit` bytes from the beginning."""
+    data = os.pread(fd, min(limit, _READ), 0)
+    if len(data) < _READ:
+        return data
+    parts = [data]
+    size = len(data)
+    while size < limit and (part := os.pread(fd, min(limit - size, 1 << 20), size)):
+        parts.append(part)
+        size += len(part)
+    return b"".join(parts)
+
+
+def read_tail(fd: int, limit: int) -> bytes:
+    """The last `limit` bytes."""
+    size = os.fstat(fd).st_size
+    return os.pread(fd, limit, max(0, size - limit)) if size else b""

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which zygote a solution runs in: the one that has its heavy imports loaded already.
+"""Tiers: which modules the zygotes preload, and which zygote a solution runs in: the one that has its heavy imports
+loaded already.
 
 Only a matter of speed: what is not preloaded is imported by the program itself, at its own cost. So a scan of the text
 is enough, and it must not be more: parsing hostile text can crash the parser, and with it the supervisor.
@@ -11,16 +12,37 @@ import importlib.util
 import re
 from collections.abc import Mapping
 
+from klear_verl.judge.sandbox.layers import PRELOAD
+
 STD = "std"
 
-# Imported once, in the zygote, so that no child pays for it. Only what most programs use: every page, and every
-# mapping of a shared library, costs at every fork. The tier "library" has more.
 # fmt: off
-PRELOAD = (
-    "bisect", "collections", "collections.abc", "contextlib", "copy", "enum", "functools", "heapq", "io", "itertools",
-    "json", "math", "operator", "random", "re", "string", "threading", "time", "typing",
-)
+TIERS: dict[str, tuple[str, ...]] = {
+    "library": (
+        "array",
+        "base64",
+        "cmath",
+        "concurrent.futures",
+        "dataclasses",
+        "datetime",
+        "decimal",
+        "fractions",
+        "hashlib",
+        "inspect",
+        "numbers",
+        "queue",
+        "statistics",
+        "struct",
+        "textwrap",
+        "typing",
+    ),
+    "pytest": ("pytest",),
+    "numpy": ("numpy", "numpy.random", "numpy.linalg"),
+    "scipy": ("scipy", "scipy.special", "scipy.optimize"),
+    "sympy": ("sympy",),
+}
 # fmt: on
+"""From light to heavy."""
 
 _PRELOADED = frozenset(module.partition(".")[0] for module in PRELOAD)
 
