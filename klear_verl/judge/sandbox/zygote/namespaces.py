@@ -8,6 +8,7 @@ What the machine refuses is left out, with the reason; `SandboxSettings.required
 from __future__ import annotations
 
 import _signal
+import errno
 import os
 import stat
 from typing import NoReturn
@@ -18,6 +19,13 @@ _ALWAYS = linux.CLONE_NEWNS | linux.CLONE_NEWNET | linux.CLONE_NEWIPC | linux.CL
 # A folder that every machine has and no program needs: the new root is mounted over it, in a namespace of our own.
 _UNNEEDED = "/sys"
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom")
+_STANDARD_STREAMS = {
+    "stdin": "/proc/self/fd/0",
+    "stdout": "/proc/self/fd/1",
+    "stderr": "/proc/self/fd/2",
+    "fd": "/proc/self/fd",
+}
+_MAX_LINKS = 40
 # MS_NOSUID, NODEV, NOEXEC, NOATIME and NODIRATIME have the same numbers in statvfs(3); a user namespace may not clear
 # them.
 _KEPT_FLAGS = 2 | 4 | 8 | 1024 | 2048
@@ -92,21 +100,72 @@ def _wait_and_exit(pid: int) -> NoReturn:
 
 
 def _new_root(readable: list[str]) -> None:
-    """Makes a file system of `readable`, a few devices and /proc, and moves into it."""
-    root = _UNNEEDED
+    """Makes a file system of `readable`, a few devices and /proc, and moves into it.
+
+    Nothing in it may clash, wherever `readable` lies: in /tmp, /dev/shm or /sys, inside one another, behind links.
+    """
     linux.mount("none", "/", None, linux.MS_REC | linux.MS_PRIVATE)
+    places, links = _real_places([*readable, *_DEVICES])
+    # Opened before the new root covers any of them.
+    opened = [(place, os.open(place, os.O_PATH | os.O_CLOEXEC)) for place in places]
+    root = _UNNEEDED
     linux.mount("tmpfs", root, "tmpfs", linux.MS_NOSUID | linux.MS_NODEV, "size=1m,mode=755")
-    for path in sorted(readable):
-        _show(root, path)
-    for path in _DEVICES:
-        _show(root, path)
+    umask = os.umask(0o022)  # or another user's solutions could not enter the folders
+    for link, target in links.items():
+        os.makedirs(root + os.path.dirname(link), exist_ok=True)
+        os.symlink(target, root + link)
+    for place, fd in opened:
+        _show(fd, root + place)
+        os.close(fd)
     _show_proc(root + "/proc")
-    for number, name in enumerate(("stdin", "stdout", "stderr")):
-        os.symlink(f"/proc/self/fd/{number}", f"{root}/dev/{name}")
-    os.symlink("/proc/self/fd", f"{root}/dev/fd")
-    os.mkdir(root + "/tmp")
+    if not _is_inside("/dev", places):
+        for name, target in _STANDARD_STREAMS.items():
+            if not os.path.lexists(f"{root}/dev/{name}"):
+                os.symlink(target, f"{root}/dev/{name}")
+    if not os.path.lexists(root + "/tmp"):
+        os.mkdir(root + "/tmp")
+    os.umask(umask)
     linux.pivot_root(root)
     linux.mount("none", "/", None, linux.MS_REMOUNT | linux.MS_RDONLY | linux.MS_NOSUID | linux.MS_NODEV)
+
+
+def _real_places(paths: list[str]) -> tuple[list[str], dict[str, str]]:
+    """(where the paths lead in the end, without places inside others and in /proc; the symbolic links on the way)
+
+    Raises:
+        OSError: one of them is the whole file system.
+    """
+    all_links: dict[str, str] = {}
+    found = {place for path in paths if (place := _follow(path, all_links))}
+    if "/" in found:
+        raise OSError(errno.EINVAL, "Python's libraries are the root of the file system: there is nothing to hide")
+    places: list[str] = []
+    for place in sorted(found, key=lambda place: place.split("/")):
+        if not _is_inside(place, ["/proc", *places]):
+            places.append(place)
+    return places, {link: to for link, to in all_links.items() if not _is_inside(link, ["/proc", *places])}
+
+
+def _follow(path: str, links: dict[str, str]) -> str:
+    """Where `path` leads; "" if nowhere. Adds the symbolic links on the way to `links`: where each is, and its text."""
+    here, left, hops = "/", path.split("/"), 0
+    while left and hops <= _MAX_LINKS:
+        name = left.pop(0)
+        there = os.path.normpath(os.path.join(here, name))
+        if os.path.islink(there):
+            links[there] = os.readlink(there)
+            left = links[there].split("/") + left
+            here = "/" if links[there].startswith("/") else here
+            hops += 1
+        elif os.path.lexists(there):
+            here = there
+        else:
+            return ""
+    return here if hops <= _MAX_LINKS else ""
+
+
+def _is_inside(path: str, places: list[str]) -> bool:
+    return any(path == place or path.startswith(place + "/") for place in places)
 
 
 def _show_proc(target: str) -> None:
@@ -126,20 +185,13 @@ def _show_proc(target: str) -> None:
     linux.mount("/proc", target, None, linux.MS_BIND | linux.MS_REC)
 
 
-def _show(root: str, path: str) -> None:
-    """Puts `path` of the old root into the new one, read-only, unless it is there already or nowhere."""
-    target = root + path
-    if os.path.lexists(target) or not os.path.lexists(path):
-        return
+def _show(fd: int, target: str) -> None:
+    """Puts what `fd` stands for into the new root, read-only."""
     os.makedirs(os.path.dirname(target), exist_ok=True)
-    if os.path.islink(path):
-        os.symlink(os.readlink(path), target)
-        _show(root, os.path.realpath(path))
-        return
-    if stat.S_ISDIR(os.stat(path).st_mode):
+    if stat.S_ISDIR(os.fstat(fd).st_mode):
         os.mkdir(target)
     else:
         os.close(os.open(target, os.O_CREAT | os.O_WRONLY, 0o644))
-    linux.mount(path, target, None, linux.MS_BIND | linux.MS_REC)
-    flags = os.statvfs(path).f_flag & _KEPT_FLAGS
+    linux.mount(f"/proc/self/fd/{fd}", target, None, linux.MS_BIND | linux.MS_REC)
+    flags = os.statvfs(fd).f_flag & _KEPT_FLAGS
     linux.mount("none", target, None, linux.MS_REMOUNT | linux.MS_BIND | linux.MS_RDONLY | flags)
