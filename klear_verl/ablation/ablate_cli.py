@@ -14,13 +14,14 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from klear_verl.ablation.plan import PlannedArm, PlannedRun, check_arms, check_start_model, plan_arms, plan_runs
-from klear_verl.ablation.record import Record, RunStatus, locked
+from klear_verl.ablation.record import Record, RunStatus
 from klear_verl.ablation.runner import Runner
 from klear_verl.ablation.spec import AblationSpec, find_spec, load_spec, spec_names
 from klear_verl.cpu import environment
 from klear_verl.errors import KlearError
 from klear_verl.launch.run_dir import RunDir
-from klear_verl.launch.supervise import python_module
+from klear_verl.utils.locks import FolderLock
+from klear_verl.utils.processes import python_module
 from klear_verl.utils.progress import ProgressLine
 
 
@@ -88,10 +89,10 @@ def run_grid(
     """Runs what is not finished yet, by `command` (see Runner), and says how it went; returns the exit status.
 
     Raises:
-        ConfigError: another `klear ablate` is at work in `out`.
+        EnvironmentProblem: another `klear ablate` is at work in `out`.
         DataError: a record in `out` is damaged.
     """
-    with locked(out):
+    with FolderLock(out, "choose another --out"):
         runs = plan_runs(spec, arms, out)
         record = Record(out, spec, runs)
         interrupted = _run(spec, runs, jobs, record, command)
@@ -107,7 +108,7 @@ def _run(spec: AblationSpec, runs: Sequence[PlannedRun], jobs: int, record: Reco
     waiting = [run for run in runs if record.status(run) != "finished"]
     if not waiting:
         return False
-    line = ProgressLine(label=spec.name, total_steps=None)
+    line = ProgressLine(label=spec.name)
     line.phase(f"{len(runs)} runs, {len(runs) - len(waiting)} of them finished already")
     places = {run.directory: f"{number}/{len(runs)} {run.title}" for number, run in enumerate(runs, start=1)}
 

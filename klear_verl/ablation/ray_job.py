@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import os
 import shlex
-import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -19,6 +18,7 @@ from collections.abc import Sequence
 from ray.job_submission import JobStatus, JobSubmissionClient
 
 from klear_verl.errors import EnvironmentProblem
+from klear_verl.utils.signals import stop_as_interrupt
 
 PASSED_ON = ("KLEAR_", "VERL_", "RAY_AUTH_MODE")
 """Beginnings of the names of variables that the job gets from here."""
@@ -31,7 +31,6 @@ def main(argv: Sequence[str]) -> int:
         EnvironmentProblem: no cluster takes jobs at the address.
     """
     address, *command = argv
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         client = JobSubmissionClient(address)
         job = client.submit_job(
@@ -44,8 +43,9 @@ def main(argv: Sequence[str]) -> int:
             "give the dashboard's address, http://HEAD:8265; a cluster that has just started takes a moment",
         ) from error
     try:
-        asyncio.run(_show_output(client, job))
-        status = _wait(client, job)
+        with stop_as_interrupt():
+            asyncio.run(_show_output(client, job))
+            status = _wait(client, job)
     except KeyboardInterrupt:
         client.stop_job(job)
         _wait(client, job)

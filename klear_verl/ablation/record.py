@@ -10,38 +10,18 @@ Directories are relative to OUT, which may be moved. Several specs may use one O
 
 from __future__ import annotations
 
-import fcntl
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
 from klear_verl.ablation.plan import PlannedRun
 from klear_verl.ablation.spec import AblationSpec
-from klear_verl.errors import ConfigError, DataError
-from klear_verl.launch.run_dir import write_atomically
+from klear_verl.errors import DataError
+from klear_verl.utils.files import write_json
 
 RunStatus = Literal["waiting", "running", "finished", "failed", "interrupted"]
-
-
-@contextmanager
-def locked(out: Path) -> Iterator[None]:
-    """Keeps every other `klear ablate` out of `out` inside the block; it ends with this process, however that ends.
-
-    Raises:
-        ConfigError: another one is at work there.
-    """
-    out.mkdir(parents=True, exist_ok=True)
-    with (out / ".lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ConfigError(
-                f"another `klear ablate` is running in {out}", "wait for it, end it, or choose another --out"
-            ) from error
-        yield
 
 
 class Record:
@@ -84,7 +64,7 @@ class Record:
     def _write(self) -> None:
         now = datetime.now(UTC).isoformat(timespec="seconds")
         entry = {"spec": self._spec, "updated": now, "arms": self._arms}
-        write_atomically(self._path, json.dumps({"ablations": {**self._others, self._name: entry}}, indent=2) + "\n")
+        write_json(self._path, {"ablations": {**self._others, self._name: entry}})
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -11,12 +11,12 @@ import signal
 import subprocess
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
 
 from klear_verl.ablation.plan import PlannedRun
 from klear_verl.ablation.record import RunStatus
+from klear_verl.utils.signals import on_stop
 
 TAIL_LINES = 30
 _PREFIX = re.compile(r"^\[[^\]]*\] ")
@@ -49,7 +49,7 @@ class Runner:
         Raises:
             KeyboardInterrupt: Ctrl-C, SIGTERM or SIGHUP arrived; after every run has ended.
         """
-        with self._ending_children(), ThreadPoolExecutor(jobs) as pool:
+        with on_stop(self._stop), ThreadPoolExecutor(jobs) as pool:
             futures = [pool.submit(self._one, run) for run in runs]
             try:
                 for future in as_completed(futures):
@@ -95,24 +95,14 @@ class Runner:
             else:
                 self._changed(run, "failed", _reason(list(tail), code))
 
-    def _stop(self, *_: object) -> None:
-        """Takes no lock: it may be called as a signal handler, amid code that holds one."""
+    def _stop(self) -> None:
+        """Asks the runs to end, and lets none begin. Takes no lock: it may be called as a signal handler, amid code
+        that holds one."""
         self._stopping = True
         # A copy: another thread may be adding or removing one. SIGTERM, since a background job ignores SIGINT and hands
         # that on to its children.
         for process in list(self._living):
             process.send_signal(signal.SIGTERM)
-
-    @contextmanager
-    def _ending_children(self) -> Iterator[None]:
-        """Inside the block, a signal that asks this process to end asks the runs to end, and lets none begin."""
-        signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-        earlier = {n: signal.signal(n, self._stop) for n in signals if signal.getsignal(n) != signal.SIG_IGN}
-        try:
-            yield
-        finally:
-            for number, before in earlier.items():
-                signal.signal(number, before)
 
 
 def _reason(tail: list[str], code: int) -> str:

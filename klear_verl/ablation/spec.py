@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -14,7 +13,7 @@ from yaml import YAMLError
 
 from klear_verl.errors import ConfigError
 from klear_verl.launch.recipes import recipes_root
-from klear_verl.utils.config import StrictModel, parse_config
+from klear_verl.utils.config import StrictModel, closest, parse_config
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 """Names become parts of paths."""
@@ -101,8 +100,8 @@ def find_spec(name: str) -> Path:
         if candidate.is_file():
             return candidate
     names = spec_names()
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
-    hint = f"did you mean '{near[0]}'? " if near else ""
+    near = closest(name, names, cutoff=0.4)
+    hint = f"did you mean '{near}'? " if near else ""
     raise ConfigError(f"unknown ablation '{name}'", f"{hint}specs: {', '.join(names)}; or give the path of a YAML file")
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from klear_verl.errors import DataError
+from klear_verl.utils.files import write_json
 
 FILE = "data.json"
 FILES_OF = ("data_files", "parquet_files")
@@ -39,9 +40,7 @@ def data_identity(dataset: Any) -> DataIdentity:
 
 def save_identity(folder: Path, identity: DataIdentity) -> None:
     """Writes `data.json` into a checkpoint's folder."""
-    temporary = folder / f".{FILE}.tmp"
-    temporary.write_text(json.dumps(identity) + "\n", encoding="utf-8")
-    temporary.replace(folder / FILE)
+    write_json(folder / FILE, identity, indent=None)
 
 
 def check_identity(folder: Path, identity: DataIdentity, model_key: str = "actor_rollout_ref.model.path") -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
 from klear_verl.errors import DataError
-from klear_verl.utils.nearest import closest
+from klear_verl.utils.config import closest
 
 SUFFIXES = (".parquet", ".json", ".jsonl")
 MAX_LINE_BYTES = 512 << 20

@@ -8,7 +8,6 @@ before the start; 130 interrupted.
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -20,9 +19,11 @@ from yaml import YAMLError
 from klear_verl.cpu import environment
 from klear_verl.errors import ConfigError, DataError, EnvironmentProblem, KlearError
 from klear_verl.evaluation.config import EvalConfig
-from klear_verl.evaluation.progress import say
 from klear_verl.launch.recipes import find_recipe
 from klear_verl.utils.config import parse_config
+from klear_verl.utils.locks import FolderLock
+from klear_verl.utils.progress import say
+from klear_verl.utils.signals import stop_as_interrupt
 
 
 def main(argv: list[str]) -> int:
@@ -35,11 +36,10 @@ def main(argv: list[str]) -> int:
         "overrides", nargs="*", metavar="key=value", help="such as out=results sampling.temperature=1.0"
     )
     arguments = parser.parse_args(argv)
-    # A scheduler's SIGTERM must end the engine and the graders just as Ctrl-C does.
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     environment.apply()
     try:
-        return _run(load_config(arguments.recipe, arguments.overrides))
+        with stop_as_interrupt():
+            return _run(load_config(arguments.recipe, arguments.overrides))
     except (ConfigError, DataError, EnvironmentProblem) as error:
         say(f"klear eval: {error}")
         return 2
@@ -49,8 +49,6 @@ def main(argv: list[str]) -> int:
     except KeyboardInterrupt:
         say("klear eval: interrupted; what is finished is kept, and the same command continues from here")
         return 130
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def load_config(recipe: str, overrides: list[str]) -> EvalConfig:
@@ -79,13 +77,12 @@ def _run(config: EvalConfig) -> int:
     from klear_verl.evaluation.engine import VllmEngine, check_vllm, prepare_environment
     from klear_verl.evaluation.preflight import plan
     from klear_verl.evaluation.runner import evaluate
-    from klear_verl.evaluation.store import locked
     from klear_verl.reward.scorer import Scorer
 
     prepare_environment(config.engine, environment.on_cpu())
     check_vllm()
     say("checking models, data and prompts")
-    with locked(Path(config.out)), Scorer(config.reward.with_jobs(config.jobs)) as scorer:
+    with FolderLock(Path(config.out), "choose another `out`"), Scorer(config.reward.with_jobs(config.jobs)) as scorer:
         tasks = plan(config)
         result = evaluate(config, tasks, VllmEngine(config.engine, config.sampling), scorer)
     return _report(config, result)

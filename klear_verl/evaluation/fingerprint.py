@@ -12,7 +12,7 @@ from klear_verl.errors import ConfigError, DataError
 from klear_verl.evaluation.benchmark import Benchmark
 from klear_verl.evaluation.checkpoint import Checkpoint
 from klear_verl.evaluation.config import EvalConfig
-from klear_verl.evaluation.store import write_json
+from klear_verl.utils.files import write_json
 
 GENERATION = "generation.json"
 GRADING = "grading.json"

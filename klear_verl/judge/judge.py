@@ -22,12 +22,13 @@ from klear_verl.judge import tiers
 from klear_verl.judge.config import JudgeConfig
 from klear_verl.judge.grading import Tally, grade
 from klear_verl.judge.inputs import inputs_of, missing_module
-from klear_verl.judge.problem import AssertTest, Problem, PytestTest, Test, draw_subset, stable_seed
+from klear_verl.judge.problem import AssertTest, Problem, PytestTest, Test, draw_subset
 from klear_verl.judge.sandbox.layers import Sandbox
 from klear_verl.judge.sandbox.monitor import RunLimits
 from klear_verl.judge.sandbox.session import DiedCompiling, Outcome, Rejected, RunInput, Session
 from klear_verl.judge.sandbox.supervisor import SandboxFailure, Zygote
 from klear_verl.judge.verdict import Judgement, Verdict
+from klear_verl.utils.seeds import stable_seed
 
 MAX_SOURCE_BYTES = 1 << 20
 

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import random
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal, TypeVar
@@ -11,6 +10,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import Field
 
 from klear_verl.utils.config import StrictModel
+from klear_verl.utils.seeds import stable_seed
 
 T = TypeVar("T")
 
@@ -68,12 +68,6 @@ class Problem(StrictModel):
     comparison: Comparison = "lines"
     time_limit_s: float | None = Field(default=None, gt=0)
     max_tests: int | None = Field(default=None, ge=1)
-
-
-def stable_seed(*parts: object) -> int:
-    """A 64-bit number from `parts`, the same in every process and on every machine (unlike `hash`)."""
-    text = "\0".join(str(part) for part in parts)
-    return int.from_bytes(hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:8], "big")
 
 
 def draw_subset(tests: Sequence[T], count: int, problem_id: str, seed: int) -> tuple[T, ...]:

@@ -32,7 +32,7 @@ from klear_verl.errors import ConfigError, EnvironmentProblem, KlearError
 from klear_verl.launch.recipes import COMMAND_OF, find_recipe, recipe_kind, recipe_names, recipes_root
 from klear_verl.reward.config import WHERE, RewardConfig
 from klear_verl.trainer.config import KlearConfig
-from klear_verl.utils.nearest import hint, nearest_key
+from klear_verl.utils.config import did_you_mean, dotted_keys, nearest_key
 
 _OVERRIDE = re.compile(r"Could not override '(?P<key>[^']+)'")
 _DELETE = re.compile(r"Could not delete from config\. '(?P<key>[^']+)'")
@@ -160,7 +160,7 @@ def explain_hydra_error(error: Exception, cfg: DictConfig | None = None) -> Klea
     if isinstance(error, InterpolationKeyError):
         match = _INTERPOLATION.search(text)
         wanted = match["key"] if match else text
-        near = nearest_key(wanted, cfg) if cfg is not None else None
+        near = _nearest(wanted, cfg)
         owner = error.full_key or "the configuration"
         return ConfigError(f"{owner} refers to ${{{wanted}}}, which does not exist", _proposal(near))
     if isinstance(error, MissingMandatoryValue):
@@ -173,10 +173,15 @@ def explain_hydra_error(error: Exception, cfg: DictConfig | None = None) -> Klea
 
 
 def _unknown_key(key: str, cfg: DictConfig | None) -> ConfigError:
-    near = nearest_key(key, cfg) if cfg is not None else None
     return ConfigError(
-        f"unknown configuration key '{key}'", f"{_proposal(near)} (a new key needs a '+' in front: +{key}=…)"
+        f"unknown configuration key '{key}'",
+        f"{_proposal(_nearest(key, cfg))} (a new key needs a '+' in front: +{key}=…)",
     )
+
+
+def _nearest(key: str, cfg: DictConfig | None) -> str | None:
+    values = OmegaConf.to_container(cfg, resolve=False) if cfg is not None else None
+    return nearest_key(key, dotted_keys(values)) if isinstance(values, dict) else None
 
 
 def _proposal(near: str | None) -> str:
@@ -191,7 +196,8 @@ def _missing_config(text: str) -> ConfigError:
     options = _OPTIONS.search(text)
     known = options["options"].split() if options else []
     return ConfigError(
-        f"no configuration '{name}'", hint(name.rsplit("/", 1)[-1], known) if known else "check the name"
+        f"no configuration '{name}'",
+        did_you_mean(name.rsplit("/", 1)[-1], sorted(known)) if known else "check the name",
     )
 
 

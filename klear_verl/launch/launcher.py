@@ -17,11 +17,12 @@ from klear_verl.errors import KlearError
 from klear_verl.launch.compose import compose
 from klear_verl.launch.estimate import estimate_lines
 from klear_verl.launch.preflight import check_rl_config, check_sft_config
+from klear_verl.launch.progress import RunProgress
 from klear_verl.launch.recipes import recipe_names
 from klear_verl.launch.run_dir import RunDir, RunRecord
-from klear_verl.launch.supervise import RunFailed, python_module, supervise
+from klear_verl.launch.supervise import RunFailed, supervise
 from klear_verl.trainer import checkpoints
-from klear_verl.utils.progress import ProgressLine
+from klear_verl.utils.processes import python_module
 
 Kind = Literal["rl", "sft"]
 
@@ -70,24 +71,24 @@ def _use_all_cores(config: DictConfig) -> None:
 
 
 def _run(kind: Kind, recipe: str, config: DictConfig, run_dir: RunDir) -> int:
-    line = ProgressLine(label=recipe.split("/")[-1], total_steps=config.trainer.total_training_steps)
+    line = RunProgress(label=recipe.split("/")[-1], total=config.trainer.total_training_steps)
     line.phase(f"starting; log in {run_dir.log_file}")
     try:
         supervise(_command(kind, config, run_dir), run_dir, line)
     except KeyboardInterrupt:
-        run_dir.finish("interrupted", line.step)
+        run_dir.finish("interrupted", line.done)
         line.close("interrupted; the same command continues from the last checkpoint")
         return 130
     except RunFailed as error:
-        run_dir.finish("failed", line.step)
+        run_dir.finish("failed", line.done)
         line.close("failed")
         print(f"klear: {error}", file=sys.stderr)
         return 1
     except BaseException:  # a full disk, a closed terminal: the record must not say "running" for ever
-        run_dir.finish("failed", line.step)
+        run_dir.finish("failed", line.done)
         raise
     run_dir.link_model()
-    record = run_dir.finish("finished", line.step)
+    record = run_dir.finish("finished", line.done)
     line.close(f"finished: {record.steps} steps in {record.wall_s:.0f} s, in {run_dir.path}")
     return 0
 

@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 from typing import Literal
 
 import yaml
 
 from klear_verl.errors import ConfigError, EnvironmentProblem
+from klear_verl.utils.config import closest
 
 Kind = Literal["rl", "sft", "eval"]
 COMMAND_OF: dict[Kind, str] = {"rl": "klear train", "sft": "klear sft", "eval": "klear eval"}
@@ -74,6 +74,6 @@ def find_recipe(name: str) -> Path:
         if candidate.is_file():
             return candidate.resolve()
     names = recipe_names()
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
-    hint = f"did you mean '{near[0]}'? " if near else ""
+    near = closest(name, names, cutoff=0.4)
+    hint = f"did you mean '{near}'? " if near else ""
     raise ConfigError(f"unknown recipe '{name}'", f"{hint}recipes: {', '.join(names)}; or give the path of a YAML file")

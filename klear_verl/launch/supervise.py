@@ -9,20 +9,20 @@ import queue
 import re
 import signal
 import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import BinaryIO
 
 from klear_verl.errors import KlearError
 from klear_verl.launch import processes, reaper
 from klear_verl.launch.liveness import Liveness
+from klear_verl.launch.progress import RunProgress
 from klear_verl.launch.run_dir import RunDir
-from klear_verl.utils.progress import ProgressLine
+from klear_verl.utils.processes import python_module
+from klear_verl.utils.signals import on_stop
 
 _KILLED_LINE = re.compile(r"Signal \d+ \((SIG\w+)\) received by PID (\d+)")
 """How torchrun says that a rank was killed."""
@@ -39,7 +39,7 @@ class RunFailed(KlearError):
     """The training process ended with an error."""
 
 
-def supervise(command: Sequence[str], run_dir: RunDir, line: ProgressLine) -> None:
+def supervise(command: Sequence[str], run_dir: RunDir, line: RunProgress) -> None:
     """Runs `command` to its end, with its output in `run_dir/log.txt` and its progress on `line`.
 
     Whatever happens, every process it started is gone afterwards and its shared memory is removed, even if this very
@@ -54,7 +54,7 @@ def supervise(command: Sequence[str], run_dir: RunDir, line: ProgressLine) -> No
     processes.adopt_orphans()
     before = processes.shared_memory_segments()
     lines: queue.SimpleQueue[bytes | _Stop | None] = queue.SimpleQueue()  # its put() is safe in a signal handler
-    with run_dir.log_file.open("ab") as log, _stopping(lambda *_: lines.put(_Stop())), _lifeline() as lifeline:
+    with run_dir.log_file.open("ab") as log, on_stop(lambda: lines.put(_Stop())), _lifeline() as lifeline:
         log_start = log.tell()
         child = _start(command, run_dir, lifeline)
         reader = threading.Thread(target=_read_lines, args=(child, lines), daemon=True)
@@ -102,22 +102,6 @@ class _Stop:
     """In the queue of lines: a signal has asked the run to end."""
 
 
-@contextmanager
-def _stopping(handler: Callable[[int, FrameType | None], object]) -> Iterator[None]:
-    """Handles Ctrl-C, SIGTERM and SIGHUP so inside the block, but for those that are ignored (`nohup`, a background
-    job). Python gives signals to the main thread alone, so that elsewhere there is nothing to do."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    earlier = {n: signal.signal(n, handler) for n in signals if signal.getsignal(n) != signal.SIG_IGN}
-    try:
-        yield
-    finally:
-        for number, before in earlier.items():
-            signal.signal(number, before)
-
-
 def _read_lines(child: subprocess.Popen[bytes], lines: queue.SimpleQueue[bytes | _Stop | None]) -> None:
     assert child.stdout is not None
     for raw in child.stdout:
@@ -126,7 +110,7 @@ def _read_lines(child: subprocess.Popen[bytes], lines: queue.SimpleQueue[bytes |
 
 
 def _follow(
-    child: subprocess.Popen[bytes], lines: queue.SimpleQueue[bytes | _Stop | None], log: BinaryIO, line: ProgressLine
+    child: subprocess.Popen[bytes], lines: queue.SimpleQueue[bytes | _Stop | None], log: BinaryIO, line: RunProgress
 ) -> str | None:
     """Until the end. Returns why the run has to be ended, if it does not end by itself."""
     closed = False
@@ -186,8 +170,3 @@ def _tail(path: Path, start: int, size: int = 200_000) -> list[str]:
     with path.open("rb") as file:
         file.seek(max(start, path.stat().st_size - size))
         return file.read().decode("utf-8", "replace").splitlines()
-
-
-def python_module(module: str, *arguments: str) -> list[str]:
-    """The command line that runs a module with this interpreter."""
-    return [sys.executable, "-m", module, *arguments]

@@ -12,7 +12,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,6 +21,8 @@ from klear_verl.errors import ConfigError, DataError
 from klear_verl.quickstart.stages import NAMES, STAGES, Stage
 from klear_verl.quickstart.summary import last_line, write_summary
 from klear_verl.quickstart.world import make_world
+from klear_verl.utils.processes import python_module
+from klear_verl.utils.signals import on_stop
 
 ALWAYS_AGAIN = ("eval", "report")
 """Stages that know by themselves what is done: an evaluation does again only what its models' weights ask for."""
@@ -75,18 +76,10 @@ def _conclude(out: Path, options: argparse.Namespace, total_s: float) -> int:
 def _run(stage: Stage, out: Path, seed: int, extra: list[str]) -> int:
     """Runs a stage in a process group of its own, so that Ctrl-C reaches it once, through this process, as SIGTERM and
     SIGHUP do; then waits for its clean end."""
-    command = [sys.executable, "-m", "klear_verl.cli", *stage.command(out, seed), *extra]
+    command = python_module("klear_verl.cli", *stage.command(out, seed), *extra)
     process = subprocess.Popen(command, process_group=0)
-    earlier = {
-        number: signal.signal(number, lambda *_: process.send_signal(signal.SIGINT))
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-        if signal.getsignal(number) != signal.SIG_IGN
-    }
-    try:
+    with on_stop(lambda: process.send_signal(signal.SIGINT)):
         return _exit_status(process.wait())
-    finally:
-        for number, before in earlier.items():
-            signal.signal(number, before)
 
 
 def _exit_status(code: int) -> int:

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from klear_verl.errors import DataError
-from klear_verl.launch.run_dir import RunDir, versions, write_atomically
+from klear_verl.launch.run_dir import RunDir, run_versions
 from klear_verl.quickstart.stages import RUN_STAGES
+from klear_verl.utils.files import write_json
+from klear_verl.utils.metrics import read_run_metrics
 
 REWARD, LOSS = "klear/reward", "train/loss"
 CHECKPOINTS = ("before_sft", "after_sft", "after_math_rl", "after_code_rl")
@@ -17,25 +19,13 @@ ENDS = 3
 """The first and last reward of a stage are means over this many steps: one step's batch is noise."""
 
 
-def read_metric(run: Path, name: str) -> list[float]:
-    """A metric by step, over all attempts of a run; where attempts overlap, the later one counts."""
-    by_step: dict[int, float] = {}
-    attempts = sorted(run.glob("metrics.*.jsonl"), key=lambda path: int(path.name.split(".")[1]))
-    for path in [*attempts, run / "metrics.jsonl"]:
-        if path.is_file():
-            for line in path.read_text(encoding="utf-8").splitlines():
-                row = json.loads(line)
-                if name in row["data"]:
-                    by_step[int(row["step"])] = float(row["data"][name])
-    return [by_step[step] for step in sorted(by_step)]
-
-
 def stage_summary(run: Path) -> dict[str, Any]:
     """One stage's entry: reward of its first and last steps (SFT: loss), steps, wall time."""
     record = RunDir(run).previous()
     if record is None:
         raise DataError(f"{run} holds no run", "run the stage first: klear quickstart --stage NAME")
-    rewards, losses = read_metric(run, REWARD), read_metric(run, LOSS)
+    metrics = read_run_metrics(run)
+    rewards, losses = list(metrics.get(REWARD).values()), list(metrics.get(LOSS).values())
     entry: dict[str, Any] = {
         "reward_first": _mean(rewards[:ENDS]),
         "reward_last": _mean(rewards[-ENDS:]),
@@ -63,8 +53,8 @@ def write_summary(out: Path, seed: int) -> dict[str, Any]:
     """Writes `summary.json` and returns it."""
     result = json.loads((out / "eval" / "result.json").read_text(encoding="utf-8"))
     summary: dict[str, Any] = {name: stage_summary(out / name) for name in RUN_STAGES}
-    summary |= {"eval": eval_summary(result), "seed": seed, "versions": versions()}
-    write_atomically(out / "summary.json", json.dumps(summary, indent=2) + "\n")
+    summary |= {"eval": eval_summary(result), "seed": seed, "versions": run_versions()}
+    write_json(out / "summary.json", summary)
     return summary
 
 

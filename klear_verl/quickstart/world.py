@@ -6,12 +6,12 @@ from __future__ import annotations
 
 import json
 import random
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from klear_verl.quickstart import code_task, math_task, tiny_model
+from klear_verl.utils.files import replacing_folder, write_json
 
 DEMONSTRATIONS = 12_800
 WRONG_SHARE = 0.5
@@ -32,19 +32,14 @@ what a filter leaves of it."""
 
 
 def make_world(directory: Path, seed: int) -> bool:
-    """Makes the world in `directory`, unless it is there already; returns whether it had to. Written aside, then
-    renamed."""
+    """Makes the world in `directory`, unless it is there already; returns whether it had to."""
     marker = directory / "world.json"
     complete = marker.is_file() and all((directory / f"{name}.parquet").is_file() for name in TABLES)
     if complete and json.loads(marker.read_text(encoding="utf-8"))["seed"] == seed:
         return False
-    shutil.rmtree(directory, ignore_errors=True)
-    aside = directory.with_name(f".{directory.name}.tmp")
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir(parents=True)
-    sizes = _write(aside, seed)
-    (aside / "world.json").write_text(json.dumps({"seed": seed, **sizes}, indent=2) + "\n", encoding="utf-8")
-    aside.rename(directory)
+    with replacing_folder(directory) as aside:
+        sizes = _write(aside, seed)
+        write_json(aside / "world.json", {"seed": seed, **sizes})
     return True
 
 

@@ -5,7 +5,6 @@ sources.py          finds what a directory holds (training runs, evaluations, qu
 schema.py           the JSON files that other commands write, as far as the report reads them
 training_run.py     one training run
 ablations.py        the comparisons of `klear ablate`: which runs belong to which arm
-metrics.py          verl's metrics.jsonl, as one series per metric
 curves.py           several seeds of one recipe as one curve with a band
 statistics.py       t-intervals over seeds, and differences paired by seed
 style.py            colours, fonts, and a figure as inline SVG

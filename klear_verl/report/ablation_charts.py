@@ -16,10 +16,10 @@ from matplotlib.figure import Figure
 
 from klear_verl.report.ablations import Ablation, Arm
 from klear_verl.report.diagnostics import REGIONS
-from klear_verl.report.metrics import REWARD, Metrics
 from klear_verl.report.panels import slug, step_axis
 from klear_verl.report.statistics import Interval, mean_interval
 from klear_verl.report.style import PALETTE, Chart, figure, legend_above, looks, to_svg
+from klear_verl.utils.metrics import REWARD, Metrics
 
 BAND = "Thin lines: single seeds; bold: their mean; shaded: its 95 % t-interval."
 

@@ -10,9 +10,9 @@ from collections.abc import Callable
 
 from klear_verl.report.ablation_charts import TRAINING, StepMetric, held_out_metrics
 from klear_verl.report.ablations import Ablation
-from klear_verl.report.metrics import Metrics
 from klear_verl.report.statistics import FEWEST, Interval, mean_interval, paired_difference
 from klear_verl.report.tables import EDGE, MISSING, Table, duration
+from klear_verl.utils.metrics import Metrics
 
 Value = Callable[[Metrics], float | None]
 

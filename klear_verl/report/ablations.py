@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from klear_verl.report.metrics import Metrics
 from klear_verl.report.schema import AblationFile, AblationSpec, read_object, validate
 from klear_verl.report.training_run import TrainingRun, read_run
+from klear_verl.utils.metrics import Metrics
 
 RECORD = "ablation.json"
 

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from klear_verl.report.curves import Curve, Stage, band
 from klear_verl.report.diagnostics import clip_regions, clipped_entropy, groups, mismatch, percent, policy, positives
-from klear_verl.report.metrics import REWARD
 from klear_verl.report.panels import Line, Panel, chart, slug, step_axis
 from klear_verl.report.style import ALARM, PALETTE, Chart, figure, legend_above, looks, to_svg
+from klear_verl.utils.metrics import REWARD
 
 
 def reward(stage: Stage) -> Chart | None:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -11,11 +10,12 @@ from matplotlib.figure import Figure
 from klear_verl.errors import DataError
 from klear_verl.report.curves import group
 from klear_verl.report.held_out import benchmarks, draw_accuracy
-from klear_verl.report.metrics import REWARD
 from klear_verl.report.panels import draw_curve, step_axis
 from klear_verl.report.sources import discover
 from klear_verl.report.style import PALETTE, legend_above, looks
 from klear_verl.report.training_run import TrainingRun
+from klear_verl.utils.files import replacing
+from klear_verl.utils.metrics import REWARD
 
 
 def save_overview_png(quickstart_dir: Path, path: Path, dpi: int = 150) -> None:
@@ -45,10 +45,8 @@ def save_overview_png(quickstart_dir: Path, path: Path, dpi: int = 150) -> None:
             ax.set_title(f"{stage.title}: reward", loc="left", fontweight="bold", pad=22)
             ax.set_ylabel("mean reward (score units)")
             step_axis(ax)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        half_done = path.with_name(f".{path.name}.{os.getpid()}")
-        fig.savefig(half_done, format="png", dpi=dpi)
-        half_done.replace(path)
+        with replacing(path) as temporary:
+            fig.savefig(temporary, format="png", dpi=dpi)
 
 
 def _reward(run: TrainingRun) -> dict[int, float]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from klear_verl.errors import EnvironmentProblem, KlearError
+from klear_verl.utils.files import write_text
 
 NEEDED = ("matplotlib", "jinja2")
 
@@ -60,25 +60,19 @@ def make_report(directories: Sequence[Path], out: Path, title: str = "Klear repo
     from klear_verl.report.page import render
     from klear_verl.report.sources import discover
 
-    write_atomically(out, render(discover(directories), title))
+    _write_page(out, render(discover(directories), title))
 
 
-def write_atomically(out: Path, text: str) -> None:
-    """Writes `text` to `out` through a file beside it, so that a reader sees the old report or the new one.
-
+def _write_page(out: Path, text: str) -> None:
+    """
     Raises:
         EnvironmentProblem: `out` is a directory, or its directory can't be made or written to.
     """
     if out.is_dir():
         raise EnvironmentProblem(f"--out {out}: is a directory", "name a file, such as report.html")
-    half_done = out.with_name(f".{out.name}.{os.getpid()}")
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        half_done.write_text(text, encoding="utf-8")
-        half_done.replace(out)
+        write_text(out, text)
     except OSError as error:
-        if half_done.exists():
-            half_done.unlink()
         raise EnvironmentProblem(
             f"--out {out}: cannot be written ({error.strerror})", "choose a place that you may write to"
         ) from error

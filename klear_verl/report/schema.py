@@ -11,18 +11,15 @@ import json
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from klear_verl.errors import DataError
+from klear_verl.utils.config import FrozenModel
 
 Status = Literal["running", "finished", "failed", "interrupted"]
 
 
-class _Read(BaseModel):
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
-
-class RunInfo(_Read):
+class RunInfo(FrozenModel):
     """`run.json` of a training run. `wall_s` is None while the run is going on."""
 
     kind: Literal["rl", "sft"]
@@ -35,7 +32,7 @@ class RunInfo(_Read):
     steps: int = 0
 
 
-class BenchmarkResult(_Read):
+class BenchmarkResult(FrozenModel):
     """One model on one benchmark. Rates are fractions in [0, 1]; the interval is a bootstrap over problems (95 %).
 
     `avg_at_n` is None where not a single response could be graded.
@@ -53,7 +50,7 @@ class BenchmarkResult(_Read):
     mean_tokens: float | None = None
 
 
-class StageSummary(_Read):
+class StageSummary(FrozenModel):
     """One stage in a quickstart's `summary.json`: rewards for RL stages, losses for SFT."""
 
     reward_first: float | None = None
@@ -64,7 +61,7 @@ class StageSummary(_Read):
     wall_s: float | None = None
 
 
-class EvalSummary(_Read):
+class EvalSummary(FrozenModel):
     """Held-out rates of one checkpoint in a quickstart's `summary.json`."""
 
     math_avg_at_n: float | None = None
@@ -72,7 +69,7 @@ class EvalSummary(_Read):
     code_pass_rate: float | None = None
 
 
-class QuickstartSummary(_Read):
+class QuickstartSummary(FrozenModel):
     """`summary.json` of a quickstart, with its stages (sft, math_rl, code_rl) gathered under `stages`."""
 
     stages: dict[str, StageSummary]
@@ -81,21 +78,21 @@ class QuickstartSummary(_Read):
     versions: dict[str, str] = Field(default_factory=dict)
 
 
-class AblationArm(_Read):
+class AblationArm(FrozenModel):
     """What an arm changes, in a spec."""
 
     overrides: tuple[str, ...] = ()
     recipe: str | None = None
 
 
-class AblationFigure(_Read):
+class AblationFigure(FrozenModel):
     """What to draw of an ablation. Names that this report does not know are not drawn."""
 
     show: tuple[str, ...] = ()
     training: str = "reward"
 
 
-class AblationSpec(_Read):
+class AblationSpec(FrozenModel):
     """The spec of an ablation, as `klear ablate` read it."""
 
     title: str
@@ -106,7 +103,7 @@ class AblationSpec(_Read):
     figure: AblationFigure = AblationFigure()
 
 
-class AblationRun(_Read):
+class AblationRun(FrozenModel):
     """One run of an ablation; `dir` is relative to the file."""
 
     dir: str
@@ -114,20 +111,20 @@ class AblationRun(_Read):
     detail: str | None = None
 
 
-class AblationRuns(_Read):
+class AblationRuns(FrozenModel):
     """The runs of one arm by seed."""
 
     runs: dict[int, AblationRun]
 
 
-class AblationEntry(_Read):
+class AblationEntry(FrozenModel):
     """One ablation of a directory."""
 
     spec: AblationSpec
     arms: dict[str, AblationRuns]
 
 
-class AblationFile(_Read):
+class AblationFile(FrozenModel):
     """`ablation.json`: the ablations of a directory by name."""
 
     ablations: dict[str, AblationEntry]

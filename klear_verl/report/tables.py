@@ -12,10 +12,10 @@ from omegaconf import DictConfig, OmegaConf
 
 from klear_verl.report.curves import Stage
 from klear_verl.report.held_out import STAGES, HeldOutBenchmark
-from klear_verl.report.metrics import REWARD
 from klear_verl.report.schema import StageSummary
 from klear_verl.report.sources import Material
 from klear_verl.report.training_run import TrainingRun
+from klear_verl.utils.metrics import REWARD
 
 MISSING = "—"
 EDGE = 3

@@ -11,8 +11,8 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from klear_verl.errors import DataError
-from klear_verl.report.metrics import Metrics, read_metrics
 from klear_verl.report.schema import RunInfo, read_object, validate
+from klear_verl.utils.metrics import Metrics, read_run_metrics
 
 
 @dataclass(frozen=True)
@@ -49,16 +49,9 @@ def read_run(place: Path) -> TrainingRun:
     return TrainingRun(
         directory=place,
         info=validate(RunInfo, read_object(info), str(info)) if info.is_file() else None,
-        metrics=read_metrics(*_attempts(place)),
+        metrics=read_run_metrics(place),
         config=_read_config(config) if config.is_file() else None,
     )
-
-
-def _attempts(place: Path) -> list[Path]:
-    # A continued run puts the metrics of its earlier attempts aside as metrics.1.jsonl, metrics.2.jsonl, …
-    earlier = [path for path in place.glob("metrics.*.jsonl") if path.suffixes[0][1:].isdecimal()]
-    latest = place / "metrics.jsonl"
-    return [*sorted(earlier, key=lambda path: int(path.suffixes[0][1:])), *([latest] if latest.is_file() else [])]
 
 
 def _read_config(path: Path) -> DictConfig:

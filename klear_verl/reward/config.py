@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -12,7 +11,7 @@ from pydantic import Field, model_validator
 from klear_verl.errors import DataError
 from klear_verl.judge.config import JudgeConfig
 from klear_verl.reward.judge_pool.config import JudgePoolConfig
-from klear_verl.utils.config import StrictModel, parse_config
+from klear_verl.utils.config import StrictModel, did_you_mean, parse_config
 
 WHERE = "reward.reward_kwargs.klear"
 
@@ -147,15 +146,13 @@ class RewardConfig(StrictModel):
         """The task of a data_source.
 
         Raises:
-            DataError: naming the unknown data_source, the nearest known ones and the key to add.
+            DataError: names the unknown data_source, the nearest known one and the key to add.
         """
         known = {**DATA_SOURCES, **self.data_sources}
         if data_source in known:
             return known[data_source]
-        near = difflib.get_close_matches(str(data_source), known, n=3)
-        hint = f"nearest known: {', '.join(near)}" if near else f"known: {', '.join(known)}"
         raise DataError(
-            f"data_source '{data_source}' is unknown ({hint})",
+            f"data_source '{data_source}' is unknown ({did_you_mean(str(data_source), known)})",
             f"correct the row, or give its task in the configuration: {WHERE}.data_sources={{'{data_source}': math}}, "
             'or code instead of math (for klear score: --reward.data_sources=\'{"NAME": "math"}\')',
         )

@@ -8,7 +8,6 @@ files; 130 interrupted (the same command resumes).
 from __future__ import annotations
 
 import argparse
-import difflib
 import json
 import os
 import sys
@@ -18,6 +17,7 @@ from typing import Any
 from klear_verl.errors import ConfigError, KlearError
 from klear_verl.reward.config import RewardConfig, reward_config
 from klear_verl.scoring.score_file import score_file
+from klear_verl.utils.config import closest
 
 _OPTIONS = ("--out", "--jobs", "--strict", "--raw-code", "--overwrite", "--no-progress", "--reward.")
 _PREFIX = "--reward."
@@ -84,8 +84,8 @@ def main(argv: list[str] | None = None) -> int:
         rest, values = split_reward_options(sys.argv[1:] if argv is None else argv)
         options, unknown = parser.parse_known_args(rest)
         if unknown:
-            near = difflib.get_close_matches(unknown[0].partition("=")[0], _OPTIONS, n=1)
-            parser.error(f"unknown option {unknown[0]}" + (f"; did you mean {near[0]}?" if near else ""))
+            near = closest(unknown[0].partition("=")[0], _OPTIONS)
+            parser.error(f"unknown option {unknown[0]}" + (f"; did you mean {near}?" if near else ""))
         if options.jobs < 1:
             parser.error(f"--jobs must be at least 1, not {options.jobs}")
         return _run(options, reward_config(values, where="reward"))

@@ -8,7 +8,6 @@ job, stays as it is.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 from collections.abc import Iterator
@@ -17,9 +16,11 @@ from typing import Any
 
 from klear_verl.errors import DataError
 from klear_verl.reward.score import Score
+from klear_verl.utils.files import write_json
+from klear_verl.utils.json_lines import append_bytes, encode_line, end_of_last_line
+from klear_verl.utils.locks import lock_descriptor
 
 _ROW_START = b'{"id": '
-_CHUNK_BYTES = 1 << 16
 
 
 class ResultFile:
@@ -31,16 +32,17 @@ class ResultFile:
             overwrite: empty the file.
 
         Raises:
-            DataError: another process writes the file, or its end is no row cut short.
+            DataError: its end is no row cut short.
+            EnvironmentProblem: another process writes the file.
         """
         self._path = path
         path.parent.mkdir(parents=True, exist_ok=True)
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
         try:
-            self._lock()
+            lock_descriptor(self._descriptor, path, "choose another --out")
             if overwrite:
                 os.ftruncate(self._descriptor, 0)
-            self._whole_rows_end = self._end_of_last_line()
+            self._whole_rows_end = end_of_last_line(self._descriptor)
             if not _ROW_START.startswith(os.pread(self._descriptor, len(_ROW_START), self._whole_rows_end)):
                 raise self._not_ours("its end")
         except BaseException:
@@ -76,39 +78,12 @@ class ResultFile:
         Raises:
             DataError: it can't be written (a full disk).
         """
-        data = (json.dumps({**result.row(), "id": row_id}) + "\n").encode("ascii")
-        try:
-            while data:
-                data = data[os.write(self._descriptor, data) :]
-        except OSError as error:
-            raise DataError(
-                f"{self._path}: can't be written: {error.strerror}", "make room; the same command resumes"
-            ) from error
+        append_bytes(self._descriptor, encode_line({**result.row(), "id": row_id}), self._path)
 
     def close(self) -> None:
         """Makes sure that the rows are on the disk."""
         os.fsync(self._descriptor)
         os.close(self._descriptor)
-
-    def _lock(self) -> None:
-        try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise DataError(
-                f"{self._path}: another klear score is writing it", "wait for it, or choose another --out"
-            ) from error
-        except OSError:
-            return  # a file system without locks: then nothing tells two writers apart
-
-    def _end_of_last_line(self) -> int:
-        end = os.fstat(self._descriptor).st_size
-        while end > 0:
-            start = max(0, end - _CHUNK_BYTES)
-            newline = os.pread(self._descriptor, end - start, start).rfind(b"\n")
-            if newline >= 0:
-                return start + newline + 1
-            end = start
-        return 0
 
     def _result(self, number: int, raw: bytes) -> dict[str, Any]:
         try:
@@ -137,10 +112,7 @@ def check_same_config(out: Path, config: dict[str, Any], fresh: bool) -> None:
     """
     note = out.with_name(out.name + ".resume")
     if fresh:
-        # Whole or not at all, so that an end in between leaves no note that can't be read.
-        draft = note.with_name(note.name + ".new")
-        draft.write_text(json.dumps(config))
-        draft.replace(note)
+        write_json(note, config, indent=None)
     elif note.exists():
         changed = _changed_keys(_read_note(note), config, "reward")
         if changed:

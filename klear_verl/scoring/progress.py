@@ -6,13 +6,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import TextIO
-
-from tqdm import tqdm
-
-_REDRAW_S = 0.2
-_REDRAW_IN_A_LOG_S = 30.0
 
 
 @dataclass
@@ -68,34 +61,3 @@ class ScoreSummary:
 
 def _percent(share: float) -> str:
     return "<1%" if 0 < share < 0.01 else f"{share:.0%}"
-
-
-class ProgressBar:
-    """A bar with the rate and the shares of the verdicts, on a terminal; in a log a line now and then."""
-
-    def __init__(self, summary: ScoreSummary, stream: TextIO, enabled: bool):
-        self._summary = summary
-        self._stream = stream
-        interval_s = _REDRAW_S if stream.isatty() else _REDRAW_IN_A_LOG_S
-        self._bar: tqdm[None] = tqdm(
-            total=summary.rows, file=stream, unit="row", mininterval=interval_s, miniters=1, disable=not enabled
-        )
-
-    def advance(self) -> None:
-        """One row more."""
-        if self._bar.update():
-            # What is drawn is the state at the time before, a fraction of a second old.
-            self._bar.set_postfix_str(self._summary.shares(), refresh=False)
-
-    def say(self, message: str) -> None:
-        """A message above the bar."""
-        self._bar.write(message, file=self._stream)
-
-    def __enter__(self) -> ProgressBar:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._bar.set_postfix_str(self._summary.shares(), refresh=False)
-        self._bar.close()

@@ -23,8 +23,9 @@ from klear_verl.errors import DataError
 from klear_verl.reward.config import RewardConfig
 from klear_verl.reward.score import Score, ScoreRequest
 from klear_verl.scoring.output import ResultFile, check_same_config
-from klear_verl.scoring.progress import ProgressBar, ScoreSummary
+from klear_verl.scoring.progress import ScoreSummary
 from klear_verl.scoring.workers import ScoreWorkers
+from klear_verl.utils.progress import ProgressLine
 
 _AHEAD_ROWS_PER_JOB = 64
 """Rows that may be scored before the one that is next in the file: one slow row must not leave the others idle."""
@@ -61,11 +62,14 @@ def score_file(
     results = ResultFile(out, overwrite)
     try:
         check_same_config(out, config.model_dump(mode="json"), fresh=results.fresh)
-        with ScoreWorkers(config, jobs) as workers, ProgressBar(summary, messages or sys.stderr, progress) as bar:
+        line = ProgressLine(
+            "score", summary.rows, unit="row", describe=summary.shares, stream=messages or sys.stderr, enabled=progress
+        )
+        with ScoreWorkers(config, jobs) as workers, line:
             for outcome in _outcomes(workers, source, out, results, jobs):
                 if isinstance(outcome, DataError):
                     summary.bad += 1
-                    bar.say(str(outcome))
+                    line.say(str(outcome))
                     if strict:
                         summary.stopped = True
                         break
@@ -74,11 +78,11 @@ def score_file(
                     results.append(result, outcome.row.id)
                     summary.add(result.acc, result.status, result.verdicts)
                     if result.status == "ungraded":
-                        bar.say(f"row '{result.id}': ungraded: {result.detail}")
+                        line.say(f"row '{result.id}': ungraded: {result.detail}")
                 else:
                     summary.resumed += 1
                     summary.add(outcome["acc"], outcome["status"], outcome["verdicts"])
-                bar.advance()
+                line.advance()
     finally:
         results.close()
     return summary

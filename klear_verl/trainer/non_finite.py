@@ -4,7 +4,6 @@ is broken, and every further step would train on noise."""
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from pathlib import Path
@@ -14,6 +13,7 @@ import torch
 from tensordict import TensorDict
 
 from klear_verl.errors import KlearError
+from klear_verl.utils.files import write_json
 
 MAX_SAVED = 8
 """Samples saved per file: enough to see what they share."""
@@ -75,10 +75,7 @@ def stop_on_non_finite(
 
 
 def _write(folder: Path, stage: str, samples: list[dict[str, Any]]) -> Path:
-    """Under a temporary name, then renamed. JSON's extension NaN and Infinity, which Python reads back."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """JSON's extension NaN and Infinity, which Python reads back."""
     path = folder / f"{stage}-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.json"
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(samples, indent=1) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    write_json(path, samples, indent=1)
     return path

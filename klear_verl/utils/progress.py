@@ -1,102 +1,124 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The progress line of a run: announcements from inside the run, and what verl's console logger prints per step, read
-from its output."""
+"""The one line that says what a command is doing: rewritten in place on a terminal, a line now and then in a log.
+
+It shows phases ("loading the model") and counted work ("12/64, 3.1 sample/s, 00:17 left"). What a training run prints
+is read by `launch.progress`.
+"""
 
 from __future__ import annotations
 
-import re
+import shutil
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Self, TextIO
+
+from tqdm import tqdm
 
 MARK = "@klear-phase:"
-_STEP = re.compile(r"step:(\d{1,12}) - (.*)")
-_PAIR = re.compile(r"([^\s:]+):(?:np\.float\d+\()?(-?(?:\d+(?:\.\d*)?|\.\d+)(?:e[-+]?\d+)?|nan|-?inf)")
-SHOWN = (
-    ("klear/reward", "reward", "{:+.3f}"),
-    ("critic/score/mean", "reward", "{:+.3f}"),
-    ("klear/acc", "acc", "{:.3f}"),
-    ("klear/pass_rate", "pass rate", "{:.3f}"),
-    ("klear/ungraded", "UNGRADED", "{:.0f}"),
-    ("klear/groups/trained", "groups", "{:.0f}"),
-    ("klear/skipped_steps", "NO SIGNAL", "{:.0f}"),
-    ("train/loss", "loss", "{:.4f}"),
-    ("val/loss", "held-out loss", "{:.4f}"),
-    ("klear/response_tokens", "tokens", "{:.0f}"),
-    ("response_length/mean", "tokens", "{:.0f}"),
-    ("actor/grad_norm", "grad norm", "{:.3f}"),
-    ("timing_s/step", "s/step", "{:.1f}"),
-)
-"""Metric, label and format of what the line shows, where the step has it; of two with one label, the first."""
-
-ONLY_IF_ANY = ("klear/ungraded", "klear/skipped_steps")
-
-QUIET_S = 5.0
-"""Without a terminal, steps are shown at most this often."""
+TERMINAL_EVERY_S = 0.2
+LOG_EVERY_S = 5.0
+"""Without a terminal, counted work is shown at most this often; phases always."""
 
 
 def announce(phase: str) -> None:
-    """Says, from any process of a run, what the run is doing now."""
+    """Says, from any process of a run, what the run is doing now; `klear train` shows it on its line."""
     print(f"{MARK} {phase}", flush=True)
+
+
+def say(text: str) -> None:
+    """A line for a person, on standard error."""
+    print(text, file=sys.stderr, flush=True)
 
 
 @dataclass
 class ProgressLine:
-    """One line for a person: rewritten in place on a terminal, one line per change elsewhere."""
+    """The progress of one command, or of one stretch of its work.
+
+    `total` and `done` count `unit`s; `describe` adds to the count, and is called only when the line is shown.
+    """
 
     label: str
-    total_steps: int | None
-    step: int = 0
-    started: float = field(default_factory=time.monotonic)
-    stream = sys.stderr
-    _text: str = ""
-    _shown_at: float = -QUIET_S
+    total: int | None = None
+    done: int = 0
+    unit: str = "it"
+    describe: Callable[[], str] = lambda: ""
+    stream: TextIO = field(default_factory=lambda: sys.stderr)
+    enabled: bool = True
+
+    def __post_init__(self) -> None:
+        self.started = time.monotonic()
+        self._begun_with = self.done
+        self._text = ""
+        self._shown_at = -LOG_EVERY_S
+        self._shown_complete = False
 
     def phase(self, text: str) -> None:
-        """Shows a phase without a step number."""
+        """Shows what goes on now."""
         self._show(text)
 
-    def feed(self, line: str) -> None:
-        """Takes one line of the run's output and shows what it says of the progress, if it does."""
-        if MARK in line:
-            self._show(line.split(MARK, 1)[1].strip())
-        elif match := _STEP.search(line):
-            values = {name: float(value) for name, value in _PAIR.findall(match[2])}
-            self.step = max(self.step, int(match[1]))
-            if shown := describe(values):
-                total = f"/{self.total_steps}" if self.total_steps else ""
-                self._show_step(f"step {match[1]}{total}  {shown}")
+    def advance(self, count: int = 1) -> None:
+        """So many more are done."""
+        self.done += count
+        self._show_if_due(self._counted)
+
+    @property
+    def elapsed_s(self) -> float:
+        """Since it was made."""
+        return time.monotonic() - self.started
 
     def tick(self) -> None:
         """Refreshes the elapsed time on a terminal."""
         if self._text and self.stream.isatty():
             self._show(self._text)
 
-    def close(self, text: str) -> None:
-        """The last line: it stays."""
-        self._show(text)
-        if self.stream.isatty():
+    def say(self, message: str) -> None:
+        """A message above the line. It is shown even where the line is not enabled."""
+        self.stream.write(f"\r\x1b[2K{message}\n" if self.stream.isatty() else f"{message}\n")
+        self.tick()
+        self.stream.flush()
+
+    def close(self, text: str | None = None) -> None:
+        """The last line, by default that of the count: it stays."""
+        if text is not None or not self._shown_complete:
+            self._show(self._counted() if text is None else text)
+        if self.enabled and self.stream.isatty():
             self.stream.write("\n")
         self.stream.flush()
 
-    def _show_step(self, text: str) -> None:
-        last = self.total_steps is not None and self.step >= self.total_steps
-        if self.stream.isatty() or last or time.monotonic() - self._shown_at >= QUIET_S:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _show_if_due(self, text: Callable[[], str]) -> None:
+        every_s = TERMINAL_EVERY_S if self.stream.isatty() else LOG_EVERY_S
+        complete = self.total is not None and self.done >= self.total
+        self._shown_complete = complete
+        if complete or time.monotonic() - self._shown_at >= every_s:
             self._shown_at = time.monotonic()
-            self._show(text)
+            self._show(text())
+
+    def _counted(self) -> str:
+        text = self.describe()
+        return tqdm.format_meter(
+            self.done,
+            self.total,
+            self.elapsed_s,
+            initial=self._begun_with,
+            unit=self.unit,
+            bar_format="{n_fmt}/{total_fmt}, {rate_fmt}, {remaining} left" + ("  {postfix}" if text else ""),
+            postfix=text,
+        )
 
     def _show(self, text: str) -> None:
         self._text = text
-        elapsed = int(time.monotonic() - self.started)
+        if not self.enabled:
+            return
+        elapsed = int(self.elapsed_s)
         line = f"[{self.label} {elapsed // 60}:{elapsed % 60:02d}] {text}"
-        self.stream.write(f"\r\x1b[2K{line[:200]}" if self.stream.isatty() else f"{line}\n")
+        width = shutil.get_terminal_size(fallback=(200, 24)).columns
+        self.stream.write(f"\r\x1b[2K{line[: width - 1]}" if self.stream.isatty() else f"{line}\n")
         self.stream.flush()
-
-
-def describe(values: dict[str, float]) -> str:
-    """The metrics of one step, as the line shows them."""
-    parts: dict[str, str] = {}
-    for name, label, form in SHOWN:
-        if name in values and label not in parts and not (name in ONLY_IF_ANY and values[name] == 0):
-            parts[label] = f"{label} {form.format(values[name])}"
-    return "  ".join(parts.values())

@@ -12,9 +12,8 @@ import psutil
 import pytest
 
 from klear_verl.ablation.ablate_cli import main, run_grid
-from klear_verl.ablation.record import locked
-from klear_verl.errors import ConfigError, DataError
-from klear_verl.utils.progress import ProgressLine
+from klear_verl.errors import DataError, EnvironmentProblem
+from klear_verl.utils.locks import FolderLock
 from tests.ablation.ablation_samples import calls, sample_arm, sample_arms, sample_spec, train_command
 
 X0, Y0, X1, Y1 = (f"{name}-seed{seed}" for seed in (0, 1) for name in ("x-1111111111", "y-2222222222"))
@@ -38,7 +37,6 @@ def statuses(out, name="sample"):
 
 
 def test_every_arm_is_run_with_every_seed_in_a_directory_of_its_own(grid, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(ProgressLine, "stream", sys.stderr)  # capsys's, which is not there yet when the class is made
     assert grid() == 0
     assert calls(tmp_path / "out") == [X0, Y0, X1, Y1]
     assert statuses(tmp_path / "out") == dict.fromkeys([X0, Y0, X1, Y1], "finished")
@@ -161,8 +159,8 @@ def test_after_a_kill_the_record_is_whole_and_the_same_call_goes_on(lasting, tmp
 
 
 def test_a_second_call_in_the_same_place_is_refused_while_the_first_is_at_work(lasting, tmp_path):
-    with pytest.raises(ConfigError, match="another `klear ablate` is running"), locked(tmp_path / "out"):
-        pass
+    with pytest.raises(EnvironmentProblem, match="another process is at work"):
+        FolderLock(tmp_path / "out", "choose another --out")
 
 
 def test_a_damaged_record_is_named(grid, tmp_path):

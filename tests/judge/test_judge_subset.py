@@ -9,7 +9,8 @@ import sys
 from hypothesis import given
 from hypothesis import strategies as st
 
-from klear_verl.judge.problem import draw_subset, stable_seed
+from klear_verl.judge.problem import draw_subset
+from klear_verl.utils.seeds import stable_seed
 
 
 @given(st.integers(0, 60), st.integers(0, 20), st.text(), st.integers())

@@ -11,7 +11,6 @@ from omegaconf import DictConfig, OmegaConf
 
 from klear_verl.errors import EnvironmentProblem
 from klear_verl.launch.compose import explain_hydra_error
-from klear_verl.utils.nearest import nearest_key
 
 BASE = """
 trainer: {nnodes: 1, device: cpu}
@@ -113,8 +112,3 @@ def test_malformed_yaml_names_file_and_line(config_dir: Path) -> None:
     (config_dir / "broken.yaml").write_text("a: 1\nb: [1\nc: 2\n")
     message = explain(config_dir, "", name="broken")
     assert "broken.yaml, line 3" in message
-
-
-def test_nearest_key_prefers_the_path_that_ends_as_asked() -> None:
-    cfg = OmegaConf.create({"critic": {"model": {"path": 1}}, "actor": {"model": {"path": 2}, "path": 3}})
-    assert nearest_key("actor.modl.path", cfg) == "actor.model.path"

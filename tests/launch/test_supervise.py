@@ -14,12 +14,12 @@ from omegaconf import OmegaConf
 
 from klear_verl.launch import processes
 from klear_verl.launch.run_dir import RunDir, RunRecord
-from klear_verl.launch.supervise import python_module
+from klear_verl.utils.processes import python_module
 
 SUPERVISOR = """
 import json, signal, sys
 from omegaconf import OmegaConf
-from klear_verl.utils.progress import ProgressLine
+from klear_verl.launch.progress import RunProgress
 from klear_verl.launch.run_dir import RunDir, RunRecord
 from klear_verl.launch import supervise as room
 from klear_verl.launch import liveness
@@ -32,7 +32,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the backgro
 run = RunDir(sys.argv[1])
 run.start(RunRecord("rl", "recipe", 0), OmegaConf.create())
 report = {}
-line = ProgressLine("run", 3)
+line = RunProgress("run", 3)
 try:
     supervise([sys.executable, "-c", sys.argv[2], str(run.path)], run, line)
     report["end"] = "finished"
@@ -40,7 +40,7 @@ except RunFailed as error:
     report.update(end="failed", what=error.what, remedy=error.remedy)
 except KeyboardInterrupt:
     report["end"] = "interrupted"
-report["step"] = line.step
+report["step"] = line.done
 print(json.dumps(report))
 """
 STUBBORN_CHILD = """

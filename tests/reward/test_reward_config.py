@@ -89,7 +89,7 @@ def test_klear_data_sources_have_their_tasks():
 
 
 def test_unknown_data_source_names_itself_the_nearest_and_the_key():
-    with pytest.raises(DataError, match=r"'coder1_longcott'.*nearest known: coder1_longcot") as caught:
+    with pytest.raises(DataError, match=r"'coder1_longcott'.*did you mean 'coder1_longcot'") as caught:
         reward_config(None).task_of("coder1_longcott")
     assert "reward.reward_kwargs.klear.data_sources" in caught.value.remedy
 

@@ -11,7 +11,7 @@ import tracemalloc
 import pytest
 
 from klear_verl.data import rows as rows_module
-from klear_verl.errors import DataError
+from klear_verl.errors import DataError, EnvironmentProblem
 from klear_verl.reward.config import reward_config
 from klear_verl.reward.score import Score
 from klear_verl.scoring import score_file as score_file_module
@@ -141,7 +141,7 @@ def test_overwriting_the_input_is_refused_before_anything_is_lost(run):
 def test_second_writer_of_a_file_is_refused(run):
     run.source.write_bytes(line(row(1)))
     first = ResultFile(run.out)
-    with pytest.raises(DataError, match="another klear score is writing it"):
+    with pytest.raises(EnvironmentProblem, match="another process is at work"):
         score_file(run.source, run.out, reward_config(None), progress=False)
     first.close()
     assert run([row(1)])[0].complete

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from klear_verl.errors import ConfigError
-from klear_verl.utils.nearest import closest
+from klear_verl.utils.config import closest
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "tiktoken.model")
 WEIGHT_PATTERNS = ("*.safetensors", "pytorch_model*.bin")

@@ -9,14 +9,14 @@ from collections.abc import Iterable
 from omegaconf import DictConfig, OmegaConf
 
 from klear_verl.errors import ConfigError
-from klear_verl.utils.nearest import hint
+from klear_verl.utils.config import did_you_mean
 
 
 def check_name(key: str, value: object, known: Iterable[str]) -> None:
     """Raises ConfigError, with the nearest known name, when `value` is not registered."""
     names = [str(name) for name in known]
     if str(value) not in names:
-        raise ConfigError(f"{key}={value} is not registered", hint(str(value), names))
+        raise ConfigError(f"{key}={value} is not registered", did_you_mean(str(value), sorted(names)))
 
 
 STOCK = {

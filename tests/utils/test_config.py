@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Strict configuration models and the errors they raise."""
+"""Strict models, the errors they raise, and the nearest valid name."""
 
 import pickle
 
@@ -9,7 +9,15 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from klear_verl.errors import ConfigError, DataError, EnvironmentProblem, KlearError
-from klear_verl.utils.config import StrictModel, parse_config
+from klear_verl.utils.config import (
+    FrozenModel,
+    StrictModel,
+    closest,
+    did_you_mean,
+    dotted_keys,
+    nearest_key,
+    parse_config,
+)
 
 
 class Limits(StrictModel):
@@ -91,3 +99,29 @@ def test_errors_survive_pickling_with_their_parts(kind):
 
 def test_an_error_without_a_remedy_prints_only_what_is_wrong():
     assert str(KlearError("no such thing")) == "no such thing"
+
+
+def test_a_model_for_foreign_files_ignores_keys_that_a_newer_version_wrote():
+    class Read(FrozenModel):
+        a: int
+
+    assert Read.model_validate({"a": 1, "new": 2}) == Read(a=1)
+
+
+def test_the_nearest_name_is_proposed_or_all_are_listed():
+    assert did_you_mean("gpp", ["gppo", "vanilla"]) == "did you mean 'gppo'?"
+    assert did_you_mean("zzz", ["gppo", "vanilla"]) == "known: gppo, vanilla"
+    assert did_you_mean("zzz", []) == "known: (none)"
+    assert closest("math_rl", ["quickstart/math_rl"]) is None
+    assert closest("math_rl", ["quickstart/math_rl"], cutoff=0.4) == "quickstart/math_rl"
+
+
+def test_dotted_keys_are_inner_nodes_and_leaves_in_order():
+    assert dotted_keys({"a": {"b": 1, "c": {}}, "d": 2}) == ["a", "a.b", "a.c", "d"]
+
+
+def test_the_nearest_key_prefers_the_path_that_ends_as_asked():
+    keys = dotted_keys({"critic": {"model": {"path": 1}}, "actor": {"model": {"path": 2}, "path": 3}})
+    assert nearest_key("actor.modl.path", keys) == "actor.model.path"
+    assert nearest_key("model.path", keys) in ("critic.model.path", "actor.model.path")
+    assert nearest_key("zzz", keys) is None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""verl's `metrics.jsonl` (its `file` logger) as one series per metric.
+"""A run's `metrics.jsonl` (verl's `file` logger), and those of its earlier attempts, as one series per metric.
 
 Understands what a resumed or running job leaves behind: a half-written last line, steps logged twice, and steps of an
 attempt that was thrown away. Does not interpret any metric.
@@ -16,6 +16,7 @@ from typing import Any
 
 from klear_verl.errors import DataError
 
+METRICS_FILE = "metrics.jsonl"
 REWARD = ("klear/reward", "critic/score/mean", "critic/rewards/mean")
 """The mean reward of a step: of all responses sampled, as our trainer logs it, or of those that verl trained on."""
 
@@ -40,6 +41,26 @@ class Metrics:
         return max((max(values) for values in self.by_name.values() if values), default=0)
 
 
+def attempt_files(run_dir: Path) -> list[Path]:
+    """The metrics of a run's attempts, oldest first: metrics.1.jsonl, metrics.2.jsonl, … and the latest's."""
+    earlier = {int(path.suffixes[0][1:]): path for path in run_dir.glob("metrics.*.jsonl") if _is_numbered(path)}
+    latest = run_dir / METRICS_FILE
+    return [*(earlier[number] for number in sorted(earlier)), *([latest] if latest.is_file() else [])]
+
+
+def put_aside(run_dir: Path) -> None:
+    """Numbers the metrics of the attempt that has ended, before the next one's logger truncates the file."""
+    latest = run_dir / METRICS_FILE
+    if latest.is_file():
+        taken = [int(path.suffixes[0][1:]) for path in attempt_files(run_dir) if path != latest]
+        latest.rename(run_dir / f"metrics.{max(taken, default=0) + 1}.jsonl")
+
+
+def read_run_metrics(run_dir: Path) -> Metrics:
+    """The metrics of a run over all its attempts; see `read_metrics`."""
+    return read_metrics(*attempt_files(run_dir))
+
+
 def read_metrics(*paths: Path) -> Metrics:
     """Reads the files of a run's attempts, oldest first, one `{"step": int, "data": {metric: number}}` per line.
 
@@ -62,6 +83,10 @@ def read_metrics(*paths: Path) -> Metrics:
         for name, value in steps[step].items():
             by_name.setdefault(name, {})[step] = value
     return Metrics(by_name)
+
+
+def _is_numbered(path: Path) -> bool:
+    return path.suffixes[0][1:].isdecimal()
 
 
 def _rows(path: Path) -> Iterator[tuple[int, dict[str, float]]]:

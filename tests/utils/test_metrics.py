@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reading verl's metrics.jsonl."""
+"""Reading a run's metrics.jsonl and those of its earlier attempts."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from klear_verl.errors import DataError
-from klear_verl.report.metrics import read_metrics
+from klear_verl.utils.metrics import put_aside, read_metrics, read_run_metrics
 from tests.report.sample_runs import write_rows
 
 
@@ -94,3 +94,18 @@ def test_a_file_cut_anywhere_reads_as_the_whole_lines_before_the_cut(tmp_path_fa
     got = read_metrics(path)
     path.write_text("".join(lines[:complete]))
     assert got == read_metrics(path)
+
+
+def test_the_attempts_of_a_run_are_read_in_their_order(tmp_path):
+    for number in range(1, 12):
+        write_rows(tmp_path / "metrics.jsonl", [row(number, loss=float(number))])
+        put_aside(tmp_path)
+    write_rows(tmp_path / "metrics.jsonl", [row(11, loss=0.0)])
+    (tmp_path / "metrics.old.jsonl").write_text("a user's copy")
+    assert read_run_metrics(tmp_path).get("loss") == {n: float(n) for n in range(1, 11)} | {11: 0.0}
+
+
+def test_without_metrics_there_is_nothing_to_put_aside_or_read(tmp_path):
+    put_aside(tmp_path)
+    assert read_run_metrics(tmp_path).by_name == {}
+    assert not list(tmp_path.iterdir())
