@@ -191,7 +191,8 @@ def _line_rows(file: Path) -> Iterator[Row | DataError]:
             if len(raw) > MAX_LINE_BYTES:
                 yield DataError(f"{where}: longer than {MAX_LINE_BYTES >> 20} MiB", "split or drop the row")
                 continue
-            values = _parse(raw, where, "one JSON object per line; the name of a JSON array's file ends in .json")
+            remedy = "one JSON object per line; the name of a JSON array's file ends in .json"
+            values = _parse(raw.rstrip(b"\r\n"), where, remedy)
             yield values if isinstance(values, DataError) else _as_row(file, "line", number, values, len(raw))
 
 
@@ -216,7 +217,7 @@ def _parse(raw: bytes, where: str, remedy: str) -> Any:
     except UnicodeDecodeError as error:
         return DataError(f"{where}: not UTF-8 (byte {error.start})", "convert the file to UTF-8")
     except json.JSONDecodeError as error:
-        line = f"line {error.lineno}, " if raw.count(b"\n") > 1 else ""  # of an array
+        line = f"line {error.lineno}, " if b"\n" in raw else ""  # of an array
         return DataError(f"{where}: not JSON: {error.msg} ({line}column {error.colno})", remedy)
     except ValueError as error:  # NaN, or int() of a huge literal
         return DataError(f"{where}: not JSON: {error}", remedy)

@@ -4,8 +4,7 @@
 import pytest
 
 from klear_verl.errors import ConfigError, DataError
-from klear_verl.evaluation.fingerprint import check_fingerprint
-from klear_verl.evaluation.preflight import plan
+from klear_verl.evaluation.preflight import check_fingerprint, plan
 
 
 def plan_twice(config, first, second):

@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
-from tqdm import tqdm
 
 from klear_verl.data.parallel import map_in_order
 from klear_verl.data.rows import SUFFIXES, Row, check_file, count_rows, good_row, read_rows
@@ -22,6 +21,7 @@ from klear_verl.launch.preflight.groups import GENERATE, TRAINER_MODE
 from klear_verl.launch.preflight.lengths import LengthCheck, Tokenizer
 from klear_verl.reward.config import RewardConfig
 from klear_verl.reward.references import ReferenceCheck
+from klear_verl.utils.progress import ProgressLine
 
 SFT_SUFFIXES = (".parquet",)
 """verl 0.9.1's SFT data set reads nothing else (MultiTurnSFTDataset)."""
@@ -111,11 +111,11 @@ def _training_rows(cfg: DictConfig, key: str, files: list[Path], check: TruthChe
 def _counted(key: str, files: list[Path], columns: list[str], optional: list[str]) -> Iterator[Row | DataError]:
     """The rows of several files, on a progress line if there are many."""
     total = sum(count_rows(file) for file in files)
-    with tqdm(total=total, desc=f"checking {key}", unit="row", disable=total < SHOWN_FROM_ROWS) as line:
+    with ProgressLine(f"checking {key}", total, unit="row", enabled=total >= SHOWN_FROM_ROWS) as line:
         for file in files:
             for row in read_rows(file, columns, optional):
                 yield row
-                line.update()
+                line.advance()
 
 
 def _lengths(cfg: DictConfig, tokenizer: Tokenizer | None) -> LengthCheck | None:
