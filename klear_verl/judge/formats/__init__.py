@@ -11,8 +11,9 @@ A ground truth is a dict, or its JSON, with exactly one of these kinds of tests:
     {"public_test_cases", "private_test_cases", …}      a LiveCodeBench record
     {"test": str, "entry_point": str, "prompt": …}      a HumanEval record
     {"test_list": [...], …}                             an MBPP record
-and optionally "timeout" (CPU seconds), "max_test_cases" and "comparison" (see `compare.py`). These cover Klear's code
-rows and verl's prime-code rows (apps, taco, codeforces, codecontests). Other keys are not ours and are left alone.
+and optionally "timeout" (CPU seconds), "max_test_cases" and "comparison" (see `checkers.py`). These cover Klear's code
+rows and verl's prime-code rows (apps, taco, codeforces, codecontests). Published records keep the keys that describe
+them (`ground_truth.py` lists them); any other key is an error that names it.
 
 Nothing is guessed: an output that is a number instead of text, a missing expected value or an assert that can't fail
 is an error that names the problem and the key. No ground truth makes this room run code or read without bounds.

@@ -6,7 +6,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
 from klear_verl.errors import DataError
 from klear_verl.judge.formats.asserts import functional_tests, humaneval_tests, mbpp_tests, pytest_tests
@@ -14,17 +14,38 @@ from klear_verl.judge.formats.checks import REMEDY, as_name, as_positive, parse_
 from klear_verl.judge.formats.livecodebench import livecodebench_tests
 from klear_verl.judge.formats.pairs import pair_tests, read_list_file
 from klear_verl.judge.problem import Comparison, Problem, Test
+from klear_verl.utils.config import did_you_mean
+
+
+class _Kind(NamedTuple):
+    """The keys that show a kind of ground truth, and the others that it may have."""
+
+    tests: tuple[str, ...]
+    others: tuple[str, ...] = ()
+
 
 _KINDS = {
-    "inputs and outputs": ("inputs", "outputs"),
-    "inputs_file and outputs_file": ("inputs_file", "outputs_file"),
-    "functional": ("functional",),
-    "pytest": ("pytest",),
-    "public_test_cases or private_test_cases": ("public_test_cases", "private_test_cases"),
-    "test": ("test",),
-    "test_list": ("test_list", "challenge_test_list"),
-}
-"""The kinds as messages name them, and the keys that show them."""
+    "inputs and outputs": _Kind(("inputs", "outputs"), ("fn_name",)),
+    "inputs_file and outputs_file": _Kind(("inputs_file", "outputs_file"), ("fn_name",)),
+    "functional": _Kind(("functional",)),
+    "pytest": _Kind(("pytest",)),
+    "public_test_cases or private_test_cases": _Kind(
+        ("public_test_cases", "private_test_cases"),
+        (
+            "metadata", "question_title", "question_content", "platform", "question_id", "contest_id", "contest_date",
+            "starter_code", "difficulty",
+        ),
+    ),
+    "test": _Kind(("test",), ("entry_point", "prompt", "task_id", "canonical_solution")),
+    "test_list": _Kind(
+        ("test_list", "challenge_test_list"),
+        ("test_setup_code", "test_imports", "task_id", "text", "prompt", "code", "source_file"),
+    ),
+}  # fmt: skip
+"""The kinds, as messages name them. Of published records also the keys that say nothing about the tests."""
+
+_OF_ALL_KINDS = ("timeout", "max_test_cases", "comparison")
+_KEYS = {*_OF_ALL_KINDS, *(key for kind in _KINDS.values() for key in (*kind.tests, *kind.others))}
 
 
 def problem_from_ground_truth(
@@ -37,14 +58,17 @@ def problem_from_ground_truth(
         extra_info: the row's; its "fn_name" is used where the ground truth has none.
 
     Raises:
-        DataError: no tests, unequal numbers of inputs and outputs, wrong types, unreadable files: names the problem
-        and the place.
+        DataError: an unknown key, no tests, unequal numbers of inputs and outputs, wrong types, unreadable files: names
+        the problem and the place.
     """
     where = f"problem {problem_id}"
     truth = parse_json(ground_truth, f"{where}: the ground truth") if isinstance(ground_truth, str) else ground_truth
     if not isinstance(truth, dict):
         raise DataError(f"{where}: the ground truth is {type_name(truth)}, not an object with tests", REMEDY)
+    # A reader of columns gives every row the keys of all rows, empty where a row has none.
+    truth = {key: value for key, value in truth.items() if value is not None or key not in _KEYS}
     kind = _kind(truth, where)
+    _check_keys(truth, kind, where)
     tests, entry_point = _tests(truth, kind, extra_info or {}, where)
     if not tests:
         raise DataError(f"{where}: no tests in {kind}", REMEDY)
@@ -59,11 +83,20 @@ def problem_from_ground_truth(
 
 
 def _kind(truth: dict[str, Any], where: str) -> str:
-    present = [kind for kind, keys in _KINDS.items() if any(truth.get(key) is not None for key in keys)]
+    present = [name for name, kind in _KINDS.items() if any(key in truth for key in kind.tests)]
     if len(present) != 1:
         found = ", and ".join(present) if present else f"keys {sorted(map(str, truth))!r:.200}"
         raise DataError(f"{where}: exactly one of {'; '.join(_KINDS)} must be there; found {found}", REMEDY)
     return present[0]
+
+
+def _check_keys(truth: dict[str, Any], kind: str, where: str) -> None:
+    """No key is ignored: it may be the one that says how the row is to be judged."""
+    known = (*_KINDS[kind].tests, *_KINDS[kind].others, *_OF_ALL_KINDS)
+    for key in truth:
+        if key not in known:
+            unknown = f"{where}: unknown key {key!r:.80} in a ground truth with {kind}; {did_you_mean(str(key), known)}"
+            raise DataError(unknown, f"{REMEDY}; what else a row knows belongs into extra_info")
 
 
 def _tests(truth: dict[str, Any], kind: str, extra_info: dict[str, Any], where: str) -> tuple[list[Test], str | None]:
@@ -77,13 +110,14 @@ def _tests(truth: dict[str, Any], kind: str, extra_info: dict[str, Any], where: 
         return mbpp_tests(truth, where), None
     if kind == "public_test_cases or private_test_cases":
         return livecodebench_tests(truth, where)
-    missing = [key for key in _KINDS[kind] if truth.get(key) is None]
+    missing = [key for key in _KINDS[kind].tests if key not in truth]
     if missing:
         raise DataError(f"{where}: {', '.join(missing)} is missing", REMEDY)
     name = truth.get("fn_name") or extra_info.get("fn_name") or None
     entry_point = None if name is None else as_name(name, f"{where}: fn_name")
     inputs, outputs = (
-        read_list_file(truth[key], f"{where}: {key}") if key.endswith("_file") else truth[key] for key in _KINDS[kind]
+        read_list_file(truth[key], f"{where}: {key}") if key.endswith("_file") else truth[key]
+        for key in _KINDS[kind].tests
     )
     return pair_tests(inputs, outputs, entry_point, where), entry_point
 

@@ -17,12 +17,14 @@ from klear_verl.errors import DataError
 from klear_verl.judge.formats.checks import REMEDY, as_list, as_name, json_value, parse_json, type_name
 from klear_verl.judge.formats.pairs import call_arguments
 from klear_verl.judge.problem import CallTest, StdioTest, Test
+from klear_verl.utils.config import did_you_mean
 
 MAX_UNPACKED_BYTES = 512 << 20
 
 _STRINGS = frozenset({"UNICODE", "SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8"})
 _FRAMING = frozenset({"PROTO", "FRAME", "PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE", "STOP"})
 _TEST_TYPES = ("stdin", "functional")
+_CASE_KEYS = ("input", "output", "testtype")
 
 
 def livecodebench_tests(record: dict[str, Any], where: str) -> tuple[list[Test], str | None]:
@@ -66,6 +68,9 @@ def _cases(value: Any, where: str) -> list[Any]:
 def _test(case: Any, entry_point: str | None, where: str) -> Test:
     if not isinstance(case, dict):
         raise DataError(f"{where} is {type_name(case)}, not an object", REMEDY)
+    for key in case:
+        if key not in _CASE_KEYS:
+            raise DataError(f"{where}: unknown key {key!r:.80}; {did_you_mean(str(key), _CASE_KEYS)}", REMEDY)
     for key in ("input", "output"):
         if not isinstance(case.get(key), str):
             raise DataError(f"{where}.{key} is {type_name(case.get(key))}, not a string", REMEDY)
