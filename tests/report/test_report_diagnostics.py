@@ -15,9 +15,8 @@ from klear_verl.report.panels import draw_stack
 from klear_verl.report.sources import discover
 from klear_verl.report.tables import first_last
 from klear_verl.reward.score import EXTRA_INFO_KEYS
-from klear_verl.trainer.config import OverlongConfig
-from klear_verl.trainer.reward_metrics import judge_metrics
-from klear_verl.trainer.rollouts.groups import Selection, group_metrics
+from klear_verl.trainer.config import GroupsConfig, OverlongConfig
+from klear_verl.trainer.rollouts import group_metrics, judge_metrics, select
 from tests.report.sample_runs import rl_run, run_json, write_rows
 
 DOCS = Path(__file__).parents[2] / "docs/concepts/diagnostics.md"
@@ -174,7 +173,7 @@ def test_the_reward_before_penalties_is_drawn_where_it_is_another(tmp_path):
 def metrics_of(text):
     """The metrics that a text names, with {a, b} written out; `…` stands for what the code logs there."""
     info = dict.fromkeys(EXTRA_INFO_KEYS, 0.0) | {"is_code": 1.0, "judge_layers": 1.0}
-    families = [*judge_metrics([info]), *group_metrics(Selection(), OverlongConfig())]
+    families = [*judge_metrics([info]), *group_metrics(select([], GroupsConfig(), 1), OverlongConfig())]
     found = set()
     for name in re.findall(r"`((?:actor|klear|training)/[^`]+)`", text):
         parts = [part.split(", ") for part in re.split(r"[{}]", name.replace("{…}", f"{{{', '.join(REGIONS)}}}"))]

@@ -2,8 +2,7 @@
 """Responses and groups for the tests of this folder."""
 
 from klear_verl.trainer.config import GroupsConfig, OverlongConfig
-from klear_verl.trainer.rollouts.groups import make_group
-from klear_verl.trainer.rollouts.responses import Response
+from klear_verl.trainer.rollouts import Response, make_group
 
 
 def response(score, *, session=0, position=0, reward=None, tokens=10, **info):

@@ -5,8 +5,12 @@ import pytest
 from omegaconf import OmegaConf
 
 from klear_verl.errors import ConfigError
-from klear_verl.trainer.compatibility import check_klear_sync, check_refused
-from klear_verl.trainer.estimators import least_live, level_groups_have_no_advantage
+from klear_verl.trainer.compatibility import (
+    check_klear_sync,
+    check_refused,
+    least_live,
+    zero_std_groups_have_no_advantage,
+)
 
 ACTOR = "actor_rollout_ref.actor"
 
@@ -69,9 +73,9 @@ def test_remax_which_has_no_baseline_in_verls_v1_trainers_is_refused():
 
 
 def test_equal_rewards_mean_no_advantage_only_where_nothing_else_tells_responses_apart():
-    assert level_groups_have_no_advantage(cfg())
-    assert not level_groups_have_no_advantage(cfg(algorithm__use_kl_in_reward=True))
-    assert not level_groups_have_no_advantage(cfg(algorithm__adv_estimator="gae"))
+    assert zero_std_groups_have_no_advantage(cfg())
+    assert not zero_std_groups_have_no_advantage(cfg(algorithm__use_kl_in_reward=True))
+    assert not zero_std_groups_have_no_advantage(cfg(algorithm__adv_estimator="gae"))
 
 
 def test_a_length_norm_of_the_micro_batch_at_hand_is_refused_for_the_actor_and_for_a_critic_that_is_there():

@@ -66,7 +66,8 @@ def start(tmp_path, recipe):
         made.config = config
         made.klear = KlearConfig.model_validate({"groups": groups})
         made.tokenizer, made.processor = recipe[1], None
-        made.parameter_sync_step, made.use_critic = 1, False
+        made.parameter_sync_step, made.use_critic, made.trainer_mode = 1, False, "sync"
+        made.replay_buffer = SimpleNamespace(submitted=lambda uids: None)
         made.checkpoint_callback = SimpleNamespace(on_save=lambda **_: None)
         made.actor_rollout_wg = ActorFiles()
         made._init_dataloader()

@@ -4,13 +4,14 @@
 import pytest
 from omegaconf import OmegaConf
 from verl.trainer.ppo.metric_utils import process_validation_metrics
+from verl.trainer.ppo.v1.trainer_base import PPOTrainer
 
 from klear_verl.errors import ConfigError
 from klear_verl.reward.score import JUDGE_KEYS
+from klear_verl.trainer.buffer import GroupBuffer
 from klear_verl.trainer.compatibility import check_klear_sync, check_refused
 from klear_verl.trainer.config import KlearConfig
 from klear_verl.trainer.klear_sync import KlearSyncTrainer, LostRollouts
-from klear_verl.trainer.rollouts.buffer import GroupBuffer
 from tests.trainer.rollout_samples import group
 
 
@@ -33,7 +34,7 @@ def trainer():
 
 
 def arrive(trainer, *groups):
-    trainer.replay_buffer._made = {made.uid: made for made in groups}
+    trainer.replay_buffer._groups = {arrived.uid: arrived for arrived in groups}
 
 
 def test_verls_registry_knows_the_trainer_by_name():
@@ -42,9 +43,25 @@ def test_verls_registry_knows_the_trainer_by_name():
     assert get_trainer_cls("klear_sync") is KlearSyncTrainer
 
 
-def test_the_mode_stays_synchronous_whatever_name_verl_assigns(trainer):
-    trainer.trainer_mode = "klear_sync"
-    assert trainer.trainer_mode == "sync"
+def test_verl_takes_the_trainer_for_a_synchronous_one(monkeypatch):
+    def assign_the_name(self, config):
+        self.config, self.trainer_mode = config, config.trainer.v1.trainer_mode
+
+    monkeypatch.setattr(PPOTrainer, "__init__", assign_the_name)
+    sampler = {"max_off_policy_threshold": 1, "max_off_policy_strategy": "drop", "sampler_kwargs": {}}
+    config = OmegaConf.create(
+        {
+            "trainer": {"v1": {"trainer_mode": "klear_sync", "sampler": sampler}},
+            "data": {"train_batch_size": 4},
+            "actor_rollout_ref": {
+                "rollout": {"n": 2, "response_length": 64},
+                "actor": {"policy_loss": {"loss_mode": "vanilla"}},
+            },
+        }
+    )
+    made = KlearSyncTrainer(config)
+    assert made.trainer_mode == "sync"
+    assert isinstance(made.replay_buffer, GroupBuffer)
 
 
 def test_a_full_batch_goes_on_and_reports_no_loss(trainer):

@@ -9,7 +9,7 @@ import pytest
 import torch
 from tensordict import TensorDict
 
-from klear_verl.trainer.non_finite import MAX_SAVED, NonFiniteLogProb, stop_on_non_finite
+from klear_verl.trainer.loss import MAX_SAVED, NonFiniteLogProb, stop_on_non_finite
 
 TOKENIZER = SimpleNamespace(decode=lambda ids: " ".join(map(str, ids)))
 

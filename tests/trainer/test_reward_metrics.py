@@ -4,8 +4,7 @@
 import pytest
 
 from klear_verl.reward.score import JUDGE_KEYS
-from klear_verl.trainer.reward_metrics import judge_metrics, response_metrics, reward_metrics
-from klear_verl.trainer.rollouts.responses import Response
+from klear_verl.trainer.rollouts import Response, judge_metrics, response_metrics, reward_metrics
 
 RIGHT = {"acc": 1.0, "pass_rate": 1.0, "task_score": 1.0, "ungraded": 0.0, "malformed": 0.0}
 HALF = {"acc": 0.0, "pass_rate": 0.5, "task_score": 0.5, "ungraded": 0.0, "malformed": 0.0}

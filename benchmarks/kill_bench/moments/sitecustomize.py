@@ -116,7 +116,7 @@ def _weight_sync(module):
 
 HOOKS = {
     "klear_verl.trainer.klear_sync": _arm,
-    "klear_verl.trainer.rollouts.buffer": _generation,
+    "klear_verl.trainer.buffer": _generation,
     "klear_verl.reward.manager": _scoring,
     "klear_verl.trainer.loss": _update,
     "verl.utils.checkpoint.fsdp_checkpoint_manager": _checkpoint,

@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from klear_verl.errors import ConfigError
 from klear_verl.launch.preflight.model import ModelFacts
-from klear_verl.trainer.estimators import check_group_size
+from klear_verl.trainer.compatibility import check_group_size
 
 PADDING_TOKENS = 128
 """Length of the no-op samples that fill a mini-batch up (verl/trainer/ppo/padding_utils.py)."""

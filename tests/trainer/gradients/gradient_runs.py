@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from klear_verl.cpu.environment import ALWAYS, CPU_ONLY
-from klear_verl.trainer.rollouts.packing import row_order
+from klear_verl.trainer.packing import row_order
 from tests.trainer.gradients import reference
 from tests.trainer.gradients.gradient_cases import EOS, VOCABULARY, Batch, Case, make_rows
 from tests.trainer.gradients.reference import Objective, Result, Sample

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from klear_verl.errors import DataError
-from klear_verl.trainer.rollouts.packing import MiniBatches, row_order, split_groups
+from klear_verl.trainer.packing import fill, row_order, split_groups
 
 
 @st.composite
@@ -30,12 +30,12 @@ def groups_of_any_size(draw):
 def test_every_group_is_in_one_mini_batch_whole_and_in_order(drawn):
     rows_of_group, prompts, n = drawn
     split = split_groups(rows_of_group, prompts, prompts * n)
-    assert [group for part in split.groups for group in part] == list(range(len(rows_of_group)))
+    assert [group for part in split for group in part] == list(range(len(rows_of_group)))
 
 
 def test_the_places_that_groups_leave_are_filled_with_padding_each_used_once():
     keys = [["a0", "a1"], ["b0", "b1"], ["c0"]]
-    filled = MiniBatches([[0], [1, 2]], rows=4).fill(keys, ["p0", "p1", "p2"])
+    filled = fill([[0], [1, 2]], keys, ["p0", "p1", "p2"], rows=4)
     assert filled == [["a0", "a1", "p0", "p1"], ["b0", "b1", "c0", "p2"]]
 
 
@@ -43,22 +43,20 @@ def test_the_places_that_groups_leave_are_filled_with_padding_each_used_once():
 def test_no_mini_batch_has_more_rows_than_verls_workers_cut(drawn):
     rows_of_group, prompts, n = drawn
     split = split_groups(rows_of_group, prompts, prompts * n)
-    assert split.rows == prompts * n
-    assert split.total_rows == split.rows * len(split.groups)
-    assert all(0 < sum(rows_of_group[group] for group in part) <= split.rows for part in split.groups)
+    assert all(0 < sum(rows_of_group[group] for group in part) <= prompts * n for part in split)
 
 
 @given(st.one_of(groups_of_at_most_n(), groups_of_any_size()))
 def test_mini_batches_differ_by_at_most_one_group(drawn):
     rows_of_group, prompts, n = drawn
-    sizes = [len(part) for part in split_groups(rows_of_group, prompts, prompts * n).groups]
+    sizes = [len(part) for part in split_groups(rows_of_group, prompts, prompts * n)]
     assert max(sizes) - min(sizes) <= 1
 
 
 @given(groups_of_at_most_n())
 def test_as_few_mini_batches_as_hold_the_groups_where_no_group_has_more_than_n_rows(drawn):
     rows_of_group, prompts, n = drawn
-    assert len(split_groups(rows_of_group, prompts, prompts * n).groups) == math.ceil(len(rows_of_group) / prompts)
+    assert len(split_groups(rows_of_group, prompts, prompts * n)) == math.ceil(len(rows_of_group) / prompts)
 
 
 def test_a_group_that_fits_no_mini_batch_is_refused_with_the_numbers():

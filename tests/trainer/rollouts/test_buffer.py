@@ -5,8 +5,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from klear_verl.trainer.buffer import GroupBuffer
 from klear_verl.trainer.config import GroupsConfig, OverlongConfig
-from klear_verl.trainer.rollouts.buffer import GroupBuffer
 from tests.trainer.rollout_samples import group
 
 
@@ -27,7 +27,7 @@ def arrive(made, good, bad):
     """Groups with and without signal have ended."""
     groups = [group(1.0, -1.0, position=n) for n in range(good)]
     groups += [group(1.0, 1.0, position=good + n) for n in range(bad)]
-    made._made = {item.uid: item for item in groups}
+    made._groups = {item.uid: item for item in groups}
 
 
 def test_a_full_batch_asks_for_nothing():
@@ -88,7 +88,7 @@ def test_a_session_with_several_outputs_is_judged_by_the_last():
         made._response(f"prompt0_0_{n}", score, True, {"reward_extra_info": {"task_score": score}}, "math")
         for n, score in ((1, 1.0), (0, -1.0))
     ]
-    from klear_verl.trainer.rollouts.buffer import _last_output
+    from klear_verl.trainer.buffer import _last_output
 
     last = _last_output(outputs)
     assert (last.keys, last.reward, last.response_tokens) == (("prompt0_0_0", "prompt0_0_1"), 1.0, 10)
@@ -98,7 +98,7 @@ def test_a_new_step_forgets_the_last_one():
     made = buffer()
     arrive(made, good=8, bad=0)
     made.begin_step()
-    assert (made.made, made.prompts) == ([], 0)
+    assert (made.groups, made.prompts) == ([], 0)
 
 
 def test_the_namespace_of_validation_is_left_to_verl(monkeypatch):

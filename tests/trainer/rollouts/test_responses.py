@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from klear_verl.errors import DataError
 from klear_verl.trainer.config import OverlongConfig
-from klear_verl.trainer.rollouts.responses import checked_reward, overlong_penalty, reward_info
+from klear_verl.trainer.rollouts import checked_reward, overlong_penalty, reward_info
 from tests.trainer.rollout_samples import response
 
 MASK, KEEP = OverlongConfig(mode="mask"), OverlongConfig(mode="keep")

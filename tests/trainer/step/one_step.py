@@ -104,7 +104,9 @@ def make_trainer(
         algorithm, rollout, actor: more of these nodes.
     """
     uids = list(string.ascii_lowercase[: len(groups)])
-    trainer = KlearSyncTrainer.__new__(KlearSyncTrainer)
+    trainer_class = type("Trainer", (KlearSyncTrainer,), {"prompts_per_step": len(groups)})
+    trainer = trainer_class.__new__(trainer_class)
+    trainer.trainer_mode = "sync"
     trainer.config = _config(folder, len(groups), max(map(len, groups)), batch_size, mini_batch_size)
     trainer.config.algorithm.merge_with(algorithm or {})
     trainer.config.actor_rollout_ref.rollout.merge_with(rollout or {})
@@ -119,8 +121,8 @@ def make_trainer(
     trainer.reward_loop_manager = SimpleNamespace(reward_loop_worker_handles=[])
     trainer.resource_pool_manager = SimpleNamespace(get_n_gpus=lambda: 1)
     trainer._rollout_moe_lb_metrics_accumulator = None
-    trainer._next_train_batch = lambda *_: _prompts(uids)
-    trainer.replay_buffer = trainer._build_replay_buffer()
+    trainer._fetch_one_gen_batch = lambda: _prompts(uids)
+    trainer.replay_buffer = trainer.build_replay_buffer()
     return trainer
 
 

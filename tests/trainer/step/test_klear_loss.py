@@ -17,8 +17,7 @@ from verl.workers.utils.losses import ppo_loss
 
 from klear_verl.algorithm import GPPOLossConfig
 from klear_verl.trainer import loss as loss_module
-from klear_verl.trainer.loss import klear_loss
-from klear_verl.trainer.non_finite import NonFiniteLogProb
+from klear_verl.trainer.loss import NonFiniteLogProb, klear_loss
 from tests.trainer.step.answers import nested
 
 LENGTHS = (4, 2)

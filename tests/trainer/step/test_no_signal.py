@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from klear_verl.trainer.non_finite import NonFiniteLogProb
+from klear_verl.trainer.loss import NonFiniteLogProb
 from tests.trainer.step.answers import CUT, EMPTY, RIGHT, UNGRADED, WRONG
 from tests.trainer.step.one_step import run_step
 from tests.trainer.step.stand_ins import STEP

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from klear_verl.trainer.non_finite import NonFiniteGradient, NonFiniteLogProb
+from klear_verl.trainer.loss import NonFiniteGradient, NonFiniteLogProb
 from tests.trainer.step.answers import CUT, RIGHT, WRONG
 
 GROUP = [RIGHT, WRONG, WRONG]

@@ -22,8 +22,15 @@ from transfer_queue import KVBatchMeta
 from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer
 
 from klear_verl.trainer.config import GroupsConfig, OverlongConfig
-from klear_verl.trainer.rollouts.groups import Group, make_group, trains
-from klear_verl.trainer.rollouts.responses import Response, checked_reward, overlong_penalty, reward_info
+from klear_verl.trainer.rollouts import (
+    Group,
+    Response,
+    checked_reward,
+    make_group,
+    overlong_penalty,
+    reward_info,
+    trains,
+)
 
 TRAIN = "train"
 ALIVE_EVERY_S = 10.0
@@ -52,9 +59,9 @@ class GroupBuffer(ReplayBuffer):
             batch_size: groups wanted a step.
             max_response_length: the length limit, in tokens.
             check_alive: raises if generation can make no progress any more, since a dead worker never reports.
-            least_live: responses that a group needs to train (`estimators.least_live`).
+            least_live: responses that a group needs to train (`compatibility.least_live`).
         """
-        self._groups = groups
+        self._config = groups
         self._overlong = overlong
         self._batch_size = batch_size
         self._limit = max_response_length
@@ -65,7 +72,7 @@ class GroupBuffer(ReplayBuffer):
     def begin_step(self) -> None:
         """Forgets the last step."""
         self._position: dict[str, int] = {}
-        self._made: dict[str, Group] = {}
+        self._groups: dict[str, Group] = {}
 
     def submitted(self, uids: Sequence[str]) -> None:
         """Notes prompts sent out for generation, in the order in which the data set gave them."""
@@ -73,9 +80,9 @@ class GroupBuffer(ReplayBuffer):
             self._position[uid] = len(self._position)
 
     @property
-    def made(self) -> list[Group]:
+    def groups(self) -> list[Group]:
         """The groups of this step that have at least one response."""
-        return list(self._made.values())
+        return list(self._groups.values())
 
     @property
     def prompts(self) -> int:
@@ -108,20 +115,20 @@ class GroupBuffer(ReplayBuffer):
     def _refill(self, in_flight: int) -> int:
         """How many more prompts to generate now: what the observed yield says is missing, within the prompts that may
         be in flight at a time and the prompts that a step may use."""
-        if self._groups.mode != "refill":
+        if self._config.mode != "refill":
             return 0
-        found = sum(trains(group, self._groups) for group in self._made.values())
+        found = sum(trains(group, self._config) for group in self._groups.values())
         if found >= self._batch_size:
             return 0
-        share = max(LEAST_YIELD, found / len(self._made)) if self._made else 1.0
+        share = max(LEAST_YIELD, found / len(self._groups)) if self._groups else 1.0
         missing = math.ceil((self._batch_size - found) / share) - in_flight
-        at_a_time = self._groups.generate or self._batch_size
-        bound = self._groups.max_generate or 10 * self._batch_size
+        at_a_time = self._config.generate or self._batch_size
+        bound = self._config.max_generate or 10 * self._batch_size
         return max(0, min(missing, at_a_time - in_flight, bound - self.prompts))
 
     def _read_new_groups(self) -> None:
         """Reads the rewards of the groups that have ended since the last look."""
-        ended = (self.finished_keys[TRAIN] | self.failure_keys[TRAIN]) - self._made.keys()
+        ended = (self.finished_keys[TRAIN] | self.failure_keys[TRAIN]) - self._groups.keys()
         rows: dict[str, list[str]] = defaultdict(list)
         for key in self.partitions[TRAIN]:
             uid = key.split("_", 1)[0]
@@ -145,7 +152,7 @@ class GroupBuffer(ReplayBuffer):
             by_session[uid][int(session)].append(response)
         for uid, sessions in by_session.items():
             responses = [_last_output(outputs) for outputs in sessions.values()]
-            self._made[uid] = make_group(responses, self._groups, self._overlong, self._least_live)
+            self._groups[uid] = make_group(responses, self._config, self._overlong, self._least_live)
 
     def _response(self, key: str, score: float, has_tokens: bool, extra: Any, source: str) -> Response:
         uid, session, _ = key.rsplit("_", 2)
@@ -166,7 +173,7 @@ class GroupBuffer(ReplayBuffer):
 
     def _all_rows(self) -> KVBatchMeta:
         tq.kv_clear(partition_id=TRAIN, keys=list(self._position))
-        ordered = sorted(self._made.values(), key=lambda group: group.position)
+        ordered = sorted(self._groups.values(), key=lambda group: group.position)
         keys = [key for group in ordered for response in group.responses for key in response.keys]
         return KVBatchMeta(partition_id=TRAIN, keys=keys, tags=[self.partitions[TRAIN][key] for key in keys])
 
