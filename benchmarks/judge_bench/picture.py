@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
 
-from klear_verl.report.style import INK, MUTED, PALETTE, WIDTH, looks
+from klear_verl.report.drawing import INK, MUTED, PALETTE, WIDTH, looks
 
 from .plan import Cell, Plan
 from .rounds import Results

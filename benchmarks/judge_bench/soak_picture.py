@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from klear_verl.report.style import PALETTE, figure, legend_above, looks
+from klear_verl.report.drawing import PALETTE, figure, legend_above, looks
 
 from .sampling import Moment
 

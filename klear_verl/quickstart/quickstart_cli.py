@@ -18,7 +18,7 @@ from pathlib import Path
 
 from klear_verl.cpu import environment
 from klear_verl.errors import ConfigError, DataError
-from klear_verl.quickstart.stages import NAMES, STAGES, Stage
+from klear_verl.quickstart.stages import NAMES, STAGES, QuickstartStage
 from klear_verl.quickstart.summary import last_line, write_summary
 from klear_verl.quickstart.world import make_world
 from klear_verl.utils.processes import python_module
@@ -73,7 +73,7 @@ def _conclude(out: Path, options: argparse.Namespace, total_s: float) -> int:
     return 0
 
 
-def _run(stage: Stage, out: Path, seed: int, extra: list[str]) -> int:
+def _run(stage: QuickstartStage, out: Path, seed: int, extra: list[str]) -> int:
     """Runs a stage in a process group of its own, so that Ctrl-C reaches it once, through this process, as SIGTERM and
     SIGHUP do; then waits for its clean end."""
     command = python_module("klear_verl.cli", *stage.command(out, seed), *extra)
@@ -86,7 +86,7 @@ def _exit_status(code: int) -> int:
     return 128 - code if code < 0 else code
 
 
-def _shortened(stage: Stage, options: argparse.Namespace) -> list[str]:
+def _shortened(stage: QuickstartStage, options: argparse.Namespace) -> list[str]:
     steps = {"sft": options.sft_steps, "math_rl": options.rl_steps, "code_rl": options.rl_steps}.get(stage.name)
     return [f"trainer.total_training_steps={steps}"] if steps else []
 

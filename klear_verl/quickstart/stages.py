@@ -12,7 +12,7 @@ RUN_STAGES = ("sft", *RL_STAGES)
 
 
 @dataclass(frozen=True)
-class Stage:
+class QuickstartStage:
     """One stage: its name, what it does, the `klear` arguments for (folder, seed), and the file that says it is
     done."""
 
@@ -39,12 +39,12 @@ def _report(out: Path, seed: int) -> list[str]:
 
 
 STAGES = (
-    Stage("sft", "SFT on demonstrations of both tasks, half of them wrong", _sft, "sft/model"),
-    Stage("math_rl", "RL with GPPO on the math task", _rl("math_rl"), "math_rl/model"),
-    Stage(
+    QuickstartStage("sft", "SFT on demonstrations of both tasks, half of them wrong", _sft, "sft/model"),
+    QuickstartStage("math_rl", "RL with GPPO on the math task", _rl("math_rl"), "math_rl/model"),
+    QuickstartStage(
         "code_rl", "RL with GPPO on the programming task, rewards from real executions", _rl("code_rl"), "code_rl/model"
     ),
-    Stage("eval", "evaluation of all four checkpoints on held-out problems", _eval, "eval/result.json"),
-    Stage("report", "pictures", _report, "report.html"),
+    QuickstartStage("eval", "evaluation of all four checkpoints on held-out problems", _eval, "eval/result.json"),
+    QuickstartStage("report", "pictures", _report, "report.html"),
 )
 NAMES = tuple(stage.name for stage in STAGES)

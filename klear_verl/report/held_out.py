@@ -1,19 +1,37 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The pictures of evaluations: one benchmark each, models or pipeline stages in order, with 95 % intervals."""
+"""The pictures of evaluations: one benchmark each, models or pipeline stages in order, with 95 % intervals; and the
+README picture, which puts them beside the reward curves of a quickstart.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
-from klear_verl.report.panels import slug
-from klear_verl.report.schema import BenchmarkResult
-from klear_verl.report.sources import Evaluation
-from klear_verl.report.style import INK, PALETTE, Chart, figure, legend_above, looks, to_svg
+from klear_verl.errors import DataError
+from klear_verl.report.drawing import (
+    INK,
+    PALETTE,
+    Chart,
+    draw_curve,
+    figure,
+    legend_above,
+    looks,
+    slug,
+    step_axis,
+    to_svg,
+)
+from klear_verl.report.schema import BenchmarkResult, TrainingRun
+from klear_verl.report.seeds import group
+from klear_verl.report.sources import Evaluation, discover
+from klear_verl.utils.files import replacing
+from klear_verl.utils.metrics import REWARD
 
 STAGES = {
     "before_sft": "before SFT",
@@ -155,3 +173,38 @@ def draw_accuracy(ax: Axes, benchmark: HeldOutBenchmark) -> None:
 def _wrapped(label: str) -> str:
     head, _, tail = label.partition(" ")
     return f"{head}\n{tail}" if tail else label
+
+
+def save_overview_png(quickstart_dir: Path, path: Path, dpi: int = 150) -> None:
+    """Writes the picture of `quickstart_dir` to `path`, one panel per benchmark and per RL stage, side by side.
+
+    Raises:
+        DataError: the directory holds no evaluation and no RL run, or a file in it is corrupt.
+    """
+    material = discover([Path(quickstart_dir)])
+    marks = benchmarks(material.evaluations)
+    stages = [(stage, curves) for stage in group(material.runs) if (curves := stage.curves(_reward))]
+    if not marks and not stages:
+        raise DataError(
+            f"{quickstart_dir}: neither an evaluation nor an RL run to draw", "let the quickstart finish first"
+        )
+    with looks():
+        fig = Figure(figsize=(3.3 * (len(marks) + len(stages)), 3.3), layout="constrained")
+        axes = fig.subplots(1, len(marks) + len(stages), squeeze=False)[0]
+        for ax, mark in zip(axes, marks, strict=False):
+            draw_accuracy(ax, mark)
+            ax.set_title(f"Held-out {mark.name}", loc="left", fontweight="bold", pad=22)
+        for ax, (stage, curves) in zip(axes[len(marks) :], stages, strict=True):
+            for colour, curve in zip(PALETTE, curves, strict=False):
+                draw_curve(ax, curve, colour)
+            if len(curves) > 1:
+                legend_above(ax, 2)
+            ax.set_title(f"{stage.title}: reward", loc="left", fontweight="bold", pad=22)
+            ax.set_ylabel("mean reward (score units)")
+            step_axis(ax)
+        with replacing(path) as temporary:
+            fig.savefig(temporary, format="png", dpi=dpi)
+
+
+def _reward(run: TrainingRun) -> dict[int, float]:
+    return run.metrics.get(*REWARD)

@@ -11,16 +11,14 @@ from importlib import resources
 import jinja2
 import numpy as np
 
-from klear_verl.report import ablation_charts, ablation_tables, tables
-from klear_verl.report.ablations import Ablation
+from klear_verl.report import comparisons, tables
 from klear_verl.report.charts import RL_CHARTS, SFT_CHARTS
-from klear_verl.report.curves import TITLES, Stage, group
+from klear_verl.report.drawing import Chart, slug
 from klear_verl.report.held_out import STAGES, HeldOutBenchmark, accuracy, benchmarks
-from klear_verl.report.panels import slug
-from klear_verl.report.sources import Evaluation, Material
-from klear_verl.report.style import Chart
+from klear_verl.report.schema import TrainingRun
+from klear_verl.report.seeds import TITLES, Stage, group
+from klear_verl.report.sources import Ablation, Evaluation, Material
 from klear_verl.report.tables import Table
-from klear_verl.report.training_run import TrainingRun
 
 
 @dataclass(frozen=True)
@@ -180,13 +178,13 @@ def _section(stage: Stage) -> Section | None:
 
 
 def _ablation(ablation: Ablation) -> Section:
-    details = {"What the arms change": ablation_tables.changes(ablation), "The runs": ablation_tables.runs(ablation)}
+    details = {"What the arms change": comparisons.changes(ablation), "The runs": comparisons.runs(ablation)}
     return Section(
         slug(f"ablation-{ablation.name}"),
         ablation.spec.title,
         ablation.spec.about,
-        ablation_charts.charts(ablation),
-        ablation_tables.outcome(ablation),
-        ablation_tables.note(ablation),
+        comparisons.charts(ablation),
+        comparisons.outcome(ablation),
+        comparisons.note(ablation),
         details,
     )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The JSON files that the other commands write, as far as the report reads them.
+"""The files that other commands write, as far as the report reads them: JSON records, and a training run as a whole.
 
 Keys that the report does not know are ignored: a newer command may write more. Keys that it needs are checked, and a
 file that lacks them is an error naming the file and the key. Nothing here draws.
@@ -8,13 +8,18 @@ file that lacks them is an error naming the file and the key. Nothing here draws
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
+from yaml import YAMLError
 
 from klear_verl.errors import DataError
 from klear_verl.utils.config import FrozenModel
+from klear_verl.utils.metrics import Metrics, read_run_metrics
 
 Status = Literal["running", "finished", "failed", "interrupted"]
 
@@ -92,7 +97,7 @@ class AblationFigure(FrozenModel):
     training: str = "reward"
 
 
-class AblationSpec(FrozenModel):
+class RecordedSpec(FrozenModel):
     """The spec of an ablation, as `klear ablate` read it."""
 
     title: str
@@ -120,7 +125,7 @@ class AblationRuns(FrozenModel):
 class AblationEntry(FrozenModel):
     """One ablation of a directory."""
 
-    spec: AblationSpec
+    spec: RecordedSpec
     arms: dict[str, AblationRuns]
 
 
@@ -171,3 +176,52 @@ def validate(adapter: TypeAdapter[T] | type[BaseModel], value: Any, where: str) 
 
 
 _WRITE_AGAIN = "run the command that wrote it again, or leave its directory out of the report"
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """One training run. `info` is None for a bare verl run (no `run.json`); `config` is None without `config.yaml`."""
+
+    directory: Path
+    info: RunInfo | None
+    metrics: Metrics
+    config: DictConfig | None = None
+
+    @property
+    def kind(self) -> str:
+        """`rl` or `sft`."""
+        if self.info:
+            return self.info.kind
+        return "sft" if self.metrics.get("train/loss") else "rl"
+
+    @property
+    def recipe(self) -> str:
+        """The recipe's name; the file's stem where it was given by path, so that no path of a machine is shown."""
+        name = self.info.recipe if self.info else self.directory.name
+        return Path(name).stem if name.endswith((".yaml", ".yml")) or name.startswith("/") else name
+
+
+def read_run(place: Path) -> TrainingRun:
+    """The run in `place`.
+
+    Raises:
+        DataError: a file of it is corrupt; names the file.
+    """
+    info = place / "run.json"
+    config = place / "config.yaml"
+    return TrainingRun(
+        directory=place,
+        info=validate(RunInfo, read_object(info), str(info)) if info.is_file() else None,
+        metrics=read_run_metrics(place),
+        config=_read_config(config) if config.is_file() else None,
+    )
+
+
+def _read_config(path: Path) -> DictConfig:
+    try:
+        config = OmegaConf.load(path)
+    except (OSError, YAMLError, UnicodeDecodeError, OmegaConfBaseException) as error:
+        raise DataError(f"{path}: not readable as YAML ({error})", "restore the file, or delete it") from error
+    if not isinstance(config, DictConfig):
+        raise DataError(f"{path}: expected a mapping of options", "restore the file, or delete it")
+    return config

@@ -7,10 +7,10 @@ import re
 import pytest
 
 from klear_verl.errors import DataError
-from klear_verl.report import ablation_charts, ablation_tables
-from klear_verl.report.ablation_charts import TRAINING, mean_curve
+from klear_verl.report import comparisons
+from klear_verl.report.comparisons import TRAINING, mean_curve
+from klear_verl.report.seeds import Interval
 from klear_verl.report.sources import discover
-from klear_verl.report.statistics import Interval
 from tests.report.page_parser import page
 from tests.report.sample_runs import ablation, run_json, write_record, write_rows
 
@@ -111,7 +111,7 @@ def test_a_mean_is_taken_at_the_steps_that_every_seed_logged(tmp_path):
 def test_the_table_by_hand(tmp_path):
     seeds = {"x": (0.50, 0.60, 0.70), "same": (0.52, 0.57, 0.71), "worse": (0.41, 0.50, 0.59)}
     values = {arm: {seed: {0: 0.0, 10: last} for seed, last in enumerate(lasts)} for arm, lasts in seeds.items()}
-    table = ablation_tables.outcome(read(made(tmp_path, values)))
+    table = comparisons.outcome(read(made(tmp_path, values)))
     held_out = [row[:4] for row in table.rows]
     assert table.head[:4] == ["arm", "seeds", "Held-out accuracy (%)", "against x"]
     # x: 60 ± 4.3027 · 10/√3. same - x: 2, -3, 1, mean 0, deviation √7. worse - x: -9, -10, -11.
@@ -121,28 +121,26 @@ def test_the_table_by_hand(tmp_path):
 
 
 def test_the_end_of_training_is_the_mean_of_its_last_three_steps(tmp_path):
-    table = ablation_tables.outcome(read(made(tmp_path, {"x": {0: {1: 0.9, 2: 0.1, 3: 0.2, 4: 0.6}}})))
+    table = comparisons.outcome(read(made(tmp_path, {"x": {0: {1: 0.9, 2: 0.1, 3: 0.2, 4: 0.6}}})))
     assert table.head[4] == "Correct responses in training (%)"
     assert table.rows[0][4] == "30.0 (one seed)"
 
 
 def test_one_seed_is_not_judged(tmp_path):
     found = read(made(tmp_path, {"x": {0: {1: 0.5}}, "y": {0: {1: 0.9}}}))
-    assert ablation_tables.outcome(found).rows[1][3] == "+40.0 (one seed: nothing to judge by)"
-    assert [chart.reading.endswith("One seed each: no interval.") for chart in ablation_charts.charts(found)] == [
-        True
-    ] * 2
+    assert comparisons.outcome(found).rows[1][3] == "+40.0 (one seed: nothing to judge by)"
+    assert [chart.reading.endswith("One seed each: no interval.") for chart in comparisons.charts(found)] == [True] * 2
 
 
 def test_two_seeds_that_differ_by_the_same_are_not_judged_either(tmp_path):
     found = read(made(tmp_path, {"x": {0: {1: 0.5}, 1: {1: 0.6}}, "y": {0: {1: 0.7}, 1: {1: 0.8}}}))
-    assert ablation_tables.outcome(found).rows[1][3] == "+20.0 ± 0.0: 2 seeds, too few to judge by"
+    assert comparisons.outcome(found).rows[1][3] == "+20.0 ± 0.0: 2 seeds, too few to judge by"
 
 
 def test_a_curve_of_shares_stays_within_what_a_share_can_be(tmp_path):
     # Held-out 40 and 100 %: the band of two seeds is ± 381 points wide.
     found = read(made(tmp_path, {"x": {0: {1: 0.4, 2: 0.4}, 1: {1: 1.0, 2: 1.0}}}))
-    chart = next(chart for chart in ablation_charts.charts(found) if chart.title.startswith("Held-out"))
+    chart = next(chart for chart in comparisons.charts(found) if chart.title.startswith("Held-out"))
     ticks = [
         float(label) for label in re.findall(r'ytick_\d+".*?>(-?[\d.]+)</text>', chart.svg.replace("−", "-"), re.S)
     ]
@@ -152,12 +150,12 @@ def test_a_curve_of_shares_stays_within_what_a_share_can_be(tmp_path):
 def test_an_arm_without_finished_runs_has_no_figures(tmp_path):
     made(tmp_path, {"x": {0: {1: 0.5}}, "y": {0: {1: 0.9}}})
     run_json(tmp_path / "runs" / "y-seed0", status="interrupted")
-    assert ablation_tables.outcome(read(tmp_path)).rows[1] == ["y", "0", "—", "—", "—", "—"]
+    assert comparisons.outcome(read(tmp_path)).rows[1] == ["y", "0", "—", "—", "—", "—"]
 
 
 def test_the_note_counts_the_comparisons(tmp_path):
-    assert "these are 4." in ablation_tables.note(read(ablation(tmp_path, steps=3)))
-    assert "these are" not in ablation_tables.note(read(made(tmp_path / "m", {"x": {0: {1: 0.5}}})))
+    assert "these are 4." in comparisons.note(read(ablation(tmp_path, steps=3)))
+    assert "these are" not in comparisons.note(read(made(tmp_path / "m", {"x": {0: {1: 0.5}}})))
 
 
 def test_the_page_tells_what_the_arms_change_and_no_path_of_the_machine(tmp_path):
@@ -176,7 +174,7 @@ def test_a_page_with_ablations_is_sound(tmp_path):
 
 def test_what_the_spec_asks_for_is_drawn_in_its_order_and_unknown_names_are_not(tmp_path):
     figure = {"show": ["wasted", "of_the_future", "response_length", "training"], "training": "acc"}
-    charts = ablation_charts.charts(read(ablation(tmp_path, steps=3, figure=figure)))
+    charts = comparisons.charts(read(ablation(tmp_path, steps=3, figure=figure)))
     assert [chart.title for chart in charts] == ["Generated in vain", "Response length", "Correct responses"]
 
 
@@ -184,7 +182,7 @@ def test_each_held_out_set_has_its_picture(tmp_path):
     made(tmp_path, {"x": {0: {1: 0.5}}})
     rows = [{"step": 1, "data": {"val-core/a/b/acc/mean@4": 0.5, "val-core/c/reward/mean@2": 0.1}}]
     write_rows(tmp_path / "runs" / "x-seed0" / "metrics.jsonl", rows)
-    metrics = ablation_charts.held_out_metrics(read(tmp_path))
+    metrics = comparisons.held_out_metrics(read(tmp_path))
     assert [(metric.title, metric.ylabel) for metric in metrics] == [
         ("Held-out accuracy: a/b", "avg@4 (%)"),
         ("Held-out score: c", "avg@2"),

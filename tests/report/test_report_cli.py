@@ -10,7 +10,7 @@ import pytest
 
 from klear_verl.errors import DataError
 from klear_verl.report import report_cli
-from klear_verl.report.overview import save_overview_png
+from klear_verl.report.held_out import save_overview_png
 from tests.report.sample_runs import quickstart, rl_run, sft_run
 
 
@@ -62,7 +62,7 @@ def test_a_missing_package_is_named_with_the_extra_that_brings_it(tmp_path, caps
 
 
 def test_reporting_imports_neither_verl_nor_torch_nor_ray():
-    rooms = "klear_verl.report.page, klear_verl.report.overview"
+    rooms = "klear_verl.report.page, klear_verl.report.held_out"
     code = f"import sys, {rooms}; print({{'verl', 'torch', 'ray'}} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60).stdout == "set()\n"
 

@@ -5,7 +5,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from klear_verl.report.curves import band, group, smooth
+from klear_verl.report.seeds import band, group, smooth
 from klear_verl.report.sources import discover
 from tests.report.sample_runs import rl_run, sft_run
 

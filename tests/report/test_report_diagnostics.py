@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from klear_verl.report import charts, diagnostics
-from klear_verl.report.curves import band, group
-from klear_verl.report.panels import draw_stack
+from klear_verl.report import charts
+from klear_verl.report.drawing import draw_stack
+from klear_verl.report.seeds import band, group
 from klear_verl.report.sources import discover
 from klear_verl.report.tables import first_last
 from klear_verl.reward.score import EXTRA_INFO_KEYS
@@ -64,27 +64,27 @@ def test_a_layer_that_one_step_lacks_is_0_there():
 @pytest.mark.parametrize(
     ("make", "metrics", "words"),
     [
-        (diagnostics.groups, {"klear/groups/trained": 3, "klear/groups/no_signal": 1}, ["trained", "no signal"]),
-        (diagnostics.groups, {"klear/masked/overlong": 2, "klear/masked/empty": 1}, ["cut off", "empty"]),
-        (diagnostics.groups, {"klear/masked/tokens": 640}, ["masked tokens"]),
-        (diagnostics.groups, {"klear/groups/wasted_share": 0.5}, ["wasted (%)"]),
-        (diagnostics.positives, {"klear/positives": 3, "actor/positive_lm_loss": 0.2}, ["loss (nats per token)"]),
+        (charts.groups, {"klear/groups/trained": 3, "klear/groups/no_signal": 1}, ["trained", "no signal"]),
+        (charts.groups, {"klear/masked/overlong": 2, "klear/masked/empty": 1}, ["cut off", "empty"]),
+        (charts.groups, {"klear/masked/tokens": 640}, ["masked tokens"]),
+        (charts.groups, {"klear/groups/wasted_share": 0.5}, ["wasted (%)"]),
+        (charts.positives, {"klear/positives": 3, "actor/positive_lm_loss": 0.2}, ["loss (nats per token)"]),
         (
-            diagnostics.clip_regions,
+            charts.clip_regions,
             {"actor/gppo/frac_above_pos": 0.1, "actor/gppo/frac_below_neg": 0.1},
             ["tokens (%)", "ratio high, advantage &gt; 0", "ratio low, advantage &lt; 0"],
         ),
-        (diagnostics.clip_regions, {"actor/gppo/grad_share_below_neg": 0.1}, ["gradient (%)"]),
-        (diagnostics.clip_regions, {"actor/pg_clipfrac_lower": 0.1}, ["dual clip (% tokens)"]),
-        (diagnostics.clipped_entropy, {"actor/gppo/entropy_above_pos": 1.0}, ["entropy (nats)"]),
-        (diagnostics.policy, {"actor/ppo_kl": 0.1}, ["KL (nats)"]),
+        (charts.clip_regions, {"actor/gppo/grad_share_below_neg": 0.1}, ["gradient (%)"]),
+        (charts.clip_regions, {"actor/pg_clipfrac_lower": 0.1}, ["dual clip (% tokens)"]),
+        (charts.clipped_entropy, {"actor/gppo/entropy_above_pos": 1.0}, ["entropy (nats)"]),
+        (charts.policy, {"actor/ppo_kl": 0.1}, ["KL (nats)"]),
         (
-            diagnostics.mismatch,
+            charts.mismatch,
             {"training/rollout_probs_diff_mean": 1e-7, "training/rollout_probs_diff_std": 1e-7},
             [">difference<", "mean", "standard deviation"],
         ),
-        (diagnostics.mismatch, {"training/rollout_probs_diff_max": 1e-3}, ["largest difference"]),
-        (diagnostics.mismatch, {"training/rollout_actor_probs_pearson_corr": 0.998}, ["correlation"]),
+        (charts.mismatch, {"training/rollout_probs_diff_max": 1e-3}, ["largest difference"]),
+        (charts.mismatch, {"training/rollout_actor_probs_pearson_corr": 0.998}, ["correlation"]),
     ],
 )
 def test_a_picture_shows_what_was_logged(tmp_path, make, metrics, words):
@@ -94,44 +94,44 @@ def test_a_picture_shows_what_was_logged(tmp_path, make, metrics, words):
 
 
 def test_dual_clip_is_not_drawn_while_it_bounds_nothing(tmp_path):
-    chart = diagnostics.clip_regions(logged(tmp_path, {"actor/gppo/frac_above_pos": 0.1, "actor/pg_clipfrac_lower": 0}))
+    chart = charts.clip_regions(logged(tmp_path, {"actor/gppo/frac_above_pos": 0.1, "actor/pg_clipfrac_lower": 0}))
     assert "dual clip" not in chart.svg
 
 
 def test_where_nothing_was_masked_a_sentence_stands_for_the_empty_axes(tmp_path):
     nothing = {"klear/masked/overlong": 0, "klear/masked/tokens": 0}
-    chart = diagnostics.groups(logged(tmp_path, {"klear/groups/trained": 3} | nothing))
+    chart = charts.groups(logged(tmp_path, {"klear/groups/trained": 3} | nothing))
     assert "No response was masked." in chart.reading
     assert "masked responses" not in chart.svg and "masked tokens" not in chart.svg
 
 
 def test_rounding_of_a_correlation_of_1_is_not_blown_up(tmp_path):
     name = "training/rollout_actor_probs_pearson_corr"
-    assert ">0.990<" in diagnostics.mismatch(logged(tmp_path, {name: 1.0}, {name: 0.99999994}, {name: 1.0000001})).svg
+    assert ">0.990<" in charts.mismatch(logged(tmp_path, {name: 1.0}, {name: 0.99999994}, {name: 1.0000001})).svg
 
 
 def test_a_correlation_that_falls_stays_on_its_axis(tmp_path):
     name = "training/rollout_actor_probs_pearson_corr"
-    assert ">0.5<" in diagnostics.mismatch(logged(tmp_path, {name: 1.0}, {name: 0.45})).svg
+    assert ">0.5<" in charts.mismatch(logged(tmp_path, {name: 1.0}, {name: 0.45})).svg
 
 
 def test_skipped_steps_are_told(tmp_path):
-    chart = diagnostics.groups(stage_of(rl_run(tmp_path, steps=8, skipped=3)))
+    chart = charts.groups(stage_of(rl_run(tmp_path, steps=8, skipped=3)))
     assert "1 of 8 steps had no group with signal and were skipped." in chart.reading
-    assert "skipped" not in diagnostics.groups(stage_of(rl_run(tmp_path, steps=8))).reading
+    assert "skipped" not in charts.groups(stage_of(rl_run(tmp_path, steps=8))).reading
 
 
 def test_a_step_without_clipped_tokens_has_no_entropy_and_no_point(tmp_path):
     rest = {"actor/gppo/entropy_rest": 0.5}
     stage = logged(tmp_path, rest | {"actor/gppo/entropy_above_pos": 1.5}, rest)
     assert stage.runs[0].metrics.get("actor/gppo/entropy_above_pos") == {1: 1.5}
-    assert "ratio high" in diagnostics.clipped_entropy(stage).svg
+    assert "ratio high" in charts.clipped_entropy(stage).svg
 
 
 def test_parts_of_a_whole_are_areas_in_one_run_and_lines_where_runs_are_compared(tmp_path):
     runs = [rl_run(tmp_path / name, seed=seed, steps=4) for name, seed in (("a", 0), ("b", 1), ("c", 0))]
-    assert "Areas: mean of 2 seeds" in diagnostics.clip_regions(stage_of(*runs[:2])).reading
-    compared = diagnostics.clip_regions(stage_of(*runs))
+    assert "Areas: mean of 2 seeds" in charts.clip_regions(stage_of(*runs[:2])).reading
+    compared = charts.clip_regions(stage_of(*runs))
     assert "Areas" not in compared.reading and "a: ratio low, advantage &lt; 0" in compared.svg
 
 
@@ -182,7 +182,7 @@ def metrics_of(text):
     return found
 
 
-REGIONS = ("inside", *diagnostics.REGIONS)
+REGIONS = ("inside", *charts.REGIONS)
 
 
 def has_data(stage, title, reading, panels):
@@ -191,8 +191,7 @@ def has_data(stage, title, reading, panels):
 
 
 def test_the_report_draws_every_metric_of_the_docs_but_those_that_they_say_it_does_not(tmp_path, monkeypatch):
-    for module in (charts, diagnostics):
-        monkeypatch.setattr(module, "chart", has_data)
+    monkeypatch.setattr(charts, "chart", has_data)
     text = DOCS.read_text(encoding="utf-8")
     (left_out,) = re.findall(r"^\*\*Not drawn\*\*.*?\n\n", text, flags=re.MULTILINE | re.DOTALL)
     named = metrics_of("\n".join(line for line in text.split("\n## ")[0].splitlines() if line.startswith("|")))

@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from klear_verl.report.statistics import Interval, mean_interval, paired_difference, t_quantile
+from klear_verl.report.seeds import Interval, mean_interval, paired_difference, t_quantile
 
 # scipy.stats.t.ppf(0.975, df), SciPy 1.x.
 QUANTILES = {

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The pictures of a comparison: every arm in a colour of its own, its mean over seeds, and how sure that mean is.
+"""The pictures and tables of a comparison: every arm in a colour of its own, its mean over seeds, and how sure that is.
 
 Only finished runs enter means and intervals; those that have begun are thin lines like every seed. Nothing is smoothed:
-an interval of smoothed values would promise too much.
+an interval of smoothed values would promise too much. A difference is claimed only where the 95 % t-interval of the
+differences, seed by seed, leaves 0 out.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from klear_verl.report.ablations import Ablation, Arm
-from klear_verl.report.diagnostics import REGIONS
-from klear_verl.report.panels import slug, step_axis
-from klear_verl.report.statistics import Interval, mean_interval
-from klear_verl.report.style import PALETTE, Chart, figure, legend_above, looks, to_svg
+from klear_verl.report.charts import REGIONS
+from klear_verl.report.drawing import PALETTE, Chart, figure, legend_above, looks, slug, step_axis, to_svg
+from klear_verl.report.seeds import FEWEST, Interval, mean_interval, paired_difference
+from klear_verl.report.sources import Ablation, ComparedArm
+from klear_verl.report.tables import EDGE, MISSING, Table, duration
 from klear_verl.utils.metrics import REWARD, Metrics
 
 BAND = "Thin lines: single seeds; bold: their mean; shaded: its 95 % t-interval."
@@ -135,7 +136,7 @@ def over_steps(ablation: Ablation, metric: StepMetric) -> Chart | None:
         return Chart(metric.title, reading, _svg(fig, ablation, metric.title))
 
 
-def mean_curve(arm: Arm, metric: StepMetric) -> dict[int, Interval]:
+def mean_curve(arm: ComparedArm, metric: StepMetric) -> dict[int, Interval]:
     """Step → mean over the finished runs, at the steps that all of those logged which logged the metric at all: a mean
     over changing seeds would move without any of them moving."""
     series = [found for run in arm.finished.values() if (found := metric.series(run.metrics))]
@@ -145,7 +146,7 @@ def mean_curve(arm: Arm, metric: StepMetric) -> dict[int, Interval]:
     return {step: interval for step in steps if (interval := mean_interval([values[step] for values in series]))}
 
 
-def _draw_arm(ax: Axes, arm: Arm, metric: StepMetric, colour: str) -> None:
+def _draw_arm(ax: Axes, arm: ComparedArm, metric: StepMetric, colour: str) -> None:
     for runs, dash in ((arm.finished, "-"), (arm.unfinished, ":")):
         for run in runs.values():
             if series := metric.series(run.metrics):
@@ -223,7 +224,7 @@ _PER_ARM: dict[str, Callable[[Ablation], Chart | None]] = {
 }
 
 
-def _mean_over_run(arm: Arm, name: str) -> Interval | None:
+def _mean_over_run(arm: ComparedArm, name: str) -> Interval | None:
     """The mean over the steps of a run, then over the arm's seeds."""
     return mean_interval(list(arm.by_seed(lambda metrics: _mean(metrics.get(name))).values()))
 
@@ -243,3 +244,113 @@ def _colours(ablation: Ablation) -> list[str]:
 
 def _svg(fig: Figure, ablation: Ablation, title: str) -> str:
     return to_svg(fig, f"{ablation.spec.title}: {title}", slug(f"{ablation.name}-{title}"))
+
+
+Value = Callable[[Metrics], float | None]
+
+
+def outcome(ablation: Ablation) -> Table:
+    """One row per arm: its last validation and the end of its training, each with the difference to the first arm."""
+    columns = _columns(ablation)
+    first = ablation.arms[0]
+    head = ["arm", "seeds"]
+    rows = [[arm.name, str(len(arm.finished))] for arm in ablation.arms]
+    for title, metric, value in columns:
+        head += [f"{title} (%)" if metric.scale == 100 else title, f"against {first.name}"]
+        reference = first.by_seed(value)
+        for arm, row in zip(ablation.arms, rows, strict=True):
+            figures = arm.by_seed(value)
+            row.append(measured(mean_interval(list(figures.values())), metric))
+            row.append(MISSING if arm is first else compared(paired_difference(figures, reference), metric))
+    return Table(head, rows)
+
+
+def _columns(ablation: Ablation) -> list[tuple[str, StepMetric, Value]]:
+    """Title, metric, and the one figure of a run."""
+    found = [(metric.title, metric, _last(metric)) for metric in held_out_metrics(ablation)]
+    if metric := TRAINING.get(ablation.spec.figure.training):
+        found.append((f"{metric.title} in training", metric, _end(metric)))
+    return found
+
+
+def note(ablation: Ablation) -> str:
+    """How to read the table, and what it can't say."""
+    text = (
+        f"Held-out figures: the last validation. Training: mean of the last {EDGE} steps. ± is a 95 % t-interval over "
+        f"seeds; differences to {ablation.arms[0].name} are taken seed by seed. Where the interval of a difference "
+        "includes 0, no difference is shown, which is not to say that there is none."
+    )
+    comparisons = (len(ablation.arms) - 1) * len(_columns(ablation))
+    if comparisons > 1:
+        text += f" Of twenty comparisons without any real difference one would show one; these are {comparisons}."
+    return text
+
+
+def measured(interval: Interval | None, metric: StepMetric) -> str:
+    """A mean with its interval."""
+    if interval is None:
+        return MISSING
+    text = _number(interval.mean, metric)
+    return f"{text} ± {_number(interval.half, metric)}" if interval.half is not None else f"{text} (one seed)"
+
+
+def compared(difference: Interval | None, metric: StepMetric) -> str:
+    """A difference with its interval, and what that shows."""
+    if difference is None:
+        return MISSING
+    text = _number(difference.mean, metric, "+")
+    if difference.half is None:
+        return f"{text} (one seed: nothing to judge by)"
+    shown = "no difference shown"
+    if difference.seeds < FEWEST:
+        shown = f"{difference.seeds} seeds, too few to judge by"
+    elif difference.shows_a_difference:
+        shown = "higher" if difference.mean > 0 else "lower"
+    return f"{text} ± {_number(difference.half, metric)}: {shown}"
+
+
+def changes(ablation: Ablation) -> Table:
+    """What each arm changes in the recipe, beside what all of them do."""
+    rows = [[arm.name, " ".join(arm.overrides) or "nothing"] for arm in ablation.arms]
+    everywhere = " ".join(_placeless(override) for override in ablation.spec.overrides) or "nothing"
+    return Table(["arm", f"changes in {ablation.spec.recipe}"], [["all", everywhere], *rows])
+
+
+def runs(ablation: Ablation) -> Table:
+    """One row per run."""
+    rows = []
+    for arm in ablation.arms:
+        for item in arm.runs:
+            info = item.run.info if item.run else None
+            steps = str(item.run.metrics.last_step) if item.run else MISSING
+            place = item.run.directory.name if item.run else MISSING
+            row = [arm.name, str(item.seed), item.status, steps, duration(info.wall_s if info else None), place]
+            rows.append(row)
+    return Table(["arm", "seed", "status", "steps", "wall time", "directory"], rows)
+
+
+def _last(metric: StepMetric) -> Value:
+    def value(metrics: Metrics) -> float | None:
+        series = metric.series(metrics)
+        return series[max(series)] if series else None
+
+    return value
+
+
+def _end(metric: StepMetric) -> Value:
+    def value(metrics: Metrics) -> float | None:
+        last = list(metric.series(metrics).values())[-EDGE:]
+        return sum(last) / len(last) if last else None
+
+    return value
+
+
+def _number(value: float, metric: StepMetric, sign: str = "-") -> str:
+    digits = 1 if metric.scale == 100 else 3
+    return f"{value:{sign}z.{digits}f}".replace("-", "−")
+
+
+def _placeless(override: str) -> str:
+    # Interpolations and paths say nothing to a reader of the report.
+    key, _, value = override.partition("=")
+    return f"{key}=…/{value.rsplit('/', 1)[-1]}" if "/" in value else override
