@@ -4,7 +4,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from klear_verl.trainer.seeded_agent_loop import response_seed
+from klear_verl.trainer.seeded_agent_loop import response_seed, what_is_read
 
 PROMPT = [{"role": "user", "content": "1 + 1"}]
 
@@ -31,8 +31,23 @@ def test_every_seed_is_one_that_vllm_takes(seed, step, text, session):
     assert 0 <= response_seed(seed, step, [{"role": "user", "content": text}], session) < 2**31
 
 
-def test_verl_knows_the_loop_by_name():
+def test_vllm_is_asked_for_the_last_output_without_text():
+    from vllm.sampling_params import RequestOutputKind, SamplingParams
+
+    params = SamplingParams(**what_is_read({"temperature": 1.0, "logprobs": 0}, interruptible=False))
+    assert (params.output_kind, params.detokenize, params.logprobs) == (RequestOutputKind.FINAL_ONLY, False, 0)
+
+
+def test_a_trainer_that_interrupts_gets_a_first_output_at_once():
+    assert "output_kind" not in what_is_read({}, interruptible=True)
+
+
+def test_stop_strings_keep_the_text_they_are_looked_for_in():
+    assert "detokenize" not in what_is_read({"stop": ["```"]}, interruptible=False)
+
+
+def test_verl_knows_the_loops_by_name():
     from verl.experimental.agent_loop.agent_loop import _agent_loop_registry
 
-    target = _agent_loop_registry["klear_single_turn"]["_target_"]
-    assert target == "klear_verl.trainer.seeded_agent_loop.SeededSingleTurn"
+    for name, loop in (("klear_single_turn", "SeededSingleTurn"), ("klear_unseeded_single_turn", "FinalSingleTurn")):
+        assert _agent_loop_registry[name]["_target_"] == f"klear_verl.trainer.seeded_agent_loop.{loop}"
