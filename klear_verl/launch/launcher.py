@@ -64,12 +64,6 @@ def launch(kind: Kind, argv: Sequence[str], usage: str) -> int:
     return _run(kind, recipe, config, run_dir)
 
 
-def _use_all_cores(config: DictConfig) -> None:
-    """SFT ranks share the machine with nobody: on the CPU platform each computes with its share of the cores."""
-    if config.trainer.device == "cpu":
-        os.environ["OMP_NUM_THREADS"] = str(max(1, len(os.sched_getaffinity(0)) // config.trainer.n_gpus_per_node))
-
-
 def _run(kind: Kind, recipe: str, config: DictConfig, run_dir: RunDir) -> int:
     line = RunProgress(label=recipe.split("/")[-1], total=config.trainer.total_training_steps)
     line.phase(f"starting; log in {run_dir.log_file}")
@@ -96,7 +90,6 @@ def _run(kind: Kind, recipe: str, config: DictConfig, run_dir: RunDir) -> int:
 def _command(kind: Kind, config: DictConfig, run_dir: RunDir) -> list[str]:
     if kind == "rl":
         return python_module("klear_verl.launch.rl_driver", str(run_dir.path))
-    _use_all_cores(config)
     processes = config.trainer.n_gpus_per_node
     torchrun = ["--standalone", f"--nproc-per-node={processes}"] if config.trainer.nnodes == 1 else _multi_node(config)
     return python_module("torch.distributed.run", *torchrun, "-m", "klear_verl.launch.sft_worker", str(run_dir.path))
