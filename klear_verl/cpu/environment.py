@@ -25,6 +25,9 @@ CPU_ONLY = {
     "VLLM_CPU_KVCACHE_SPACE": "1",
     "VLLM_CPU_OMP_THREADS_BIND": "nobind",
     "OMP_NUM_THREADS": "1",
+    # vLLM's CPU platform takes its executor "uni" (recipes/platform/rl/cpu.yaml) only where this is off. verl's server
+    # runs its engine in a process of its own all the same.
+    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
     "HF_HUB_OFFLINE": "1",
     # Ray hides all "GPUs" from a process that reserved none, and verl then sees no device.
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",

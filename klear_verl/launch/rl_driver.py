@@ -9,7 +9,9 @@ cleans up behind it.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
+import shlex
 import sys
 import uuid
 from collections.abc import Callable
@@ -18,8 +20,9 @@ from typing import Any
 import psutil
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from klear_verl.cpu import environment
+from klear_verl.cpu import environment, fork_server, vllm_distribution
 from klear_verl.errors import KlearError
+from klear_verl.launch.preflight.ray_cluster import cluster_address
 from klear_verl.launch.run_dir import RunDir
 from klear_verl.patches import RUN_TAG
 from klear_verl.utils.files import write_text
@@ -29,9 +32,21 @@ RAY_STARTS = 3
 RAY_WAS_SLOW = "The current node timed out during startup"
 
 
-def run(config: DictConfig, run_dir: RunDir) -> None:
+def fork_from_here(config: DictConfig, run_dir: RunDir) -> str | None:
+    """Has this run's processes forked from this one, where that can be; returns the interpreter to give to Ray."""
+    if not environment.on_cpu() or cluster_address(config.ray_kwargs.ray_init) is not None:
+        return None
+    vllm_distribution.install()
+    for module in fork_server.IMPORTED:
+        importlib.import_module(module)
+    program = run_dir.path / "python"
+    fork_server.start(program)
+    # Where programs may not be executed in the run's folder, every process imports for itself.
+    return str(program) if os.access(program, os.X_OK) else None
+
+
+def run(config: DictConfig, run_dir: RunDir, interpreter: str | None = None) -> None:
     """Validates with verl, then trains until the end. Blocks."""
-    announce("importing verl")
     import ray
     from verl.trainer.main_ppo import TaskRunnerV1, run_ppo
     from verl.trainer.ppo.utils import need_critic, need_reference_policy
@@ -43,6 +58,8 @@ def run(config: DictConfig, run_dir: RunDir) -> None:
             **_worker_environment(run_dir),
             **(config.ray_kwargs.ray_init.runtime_env.get("env_vars") or {}),
         }
+        if interpreter is not None:
+            config.ray_kwargs.ray_init.runtime_env.py_executable = shlex.quote(interpreter)
     announce("starting Ray")
     try:
         starting_ray_again(lambda: run_ppo(config, task_runner_class=TaskRunnerV1))
@@ -74,7 +91,7 @@ def _worker_environment(run_dir: RunDir) -> dict[str, str]:
     """Ray workers on other nodes do not inherit this process's environment: they get our variables, with the values
     that they have here, where the user's own have won."""
     ours = {name: os.environ.get(name, value) for name, value in environment.variables().items()}
-    return {**ours, "VERL_FILE_LOGGER_PATH": str(run_dir.metrics_file), RUN_TAG: uuid.uuid4().hex[:12]}
+    return {**ours, "VERL_FILE_LOGGER_PATH": str(run_dir.metrics_file), RUN_TAG: os.environ[RUN_TAG]}
 
 
 def write_down(error: Exception, run_dir: RunDir) -> None:
@@ -97,8 +114,11 @@ def main() -> None:
     run_dir = RunDir(sys.argv[1])
     config = OmegaConf.load(run_dir.config_file)
     assert isinstance(config, DictConfig)
+    os.environ[RUN_TAG] = uuid.uuid4().hex[:12]
+    announce("importing verl")
+    interpreter = fork_from_here(config, run_dir)  # outside the try: the run's processes leave it too
     try:
-        run(config, run_dir)
+        run(config, run_dir, interpreter)
     except Exception as error:  # whatever it is: raised again below
         write_down(error, run_dir)
         raise
