@@ -22,8 +22,7 @@ from klear_verl.data.schemas import SCORE_COLUMNS, ScoreRow, score_rows
 from klear_verl.errors import DataError
 from klear_verl.reward.config import RewardConfig
 from klear_verl.reward.score import Score, ScoreRequest
-from klear_verl.scoring.output import ResultFile, check_same_config
-from klear_verl.scoring.progress import ScoreSummary
+from klear_verl.scoring.output import ResultFile, ScoreSummary, check_same_config
 from klear_verl.scoring.workers import ScoreWorkers
 from klear_verl.utils.progress import ProgressLine
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who scores the rows of `klear score`: threads of this process, or for many jobs processes of their own.
+"""What scores the rows of `klear score`: threads of this process, or for many jobs processes of their own.
 
-Most of a row's time is the program's, in a process of the judge. What is left in this one, about a tenth for a test
-each in a fork of its own and a quarter for a solution in one, would be the limit from a handful of jobs on, since
-Python's threads share one processor.
+Most of a row's time is spent in the judge's processes. The rest is spent here: about a tenth where each test has a
+process of its own, a quarter where a solution's tests share one. Python's threads share one processor, so that from a
+handful of jobs on this rest would be the limit.
 """
 
 from __future__ import annotations
@@ -83,7 +83,8 @@ def _start_worker(config: RewardConfig) -> None:
 
 
 def _end_with_parent() -> None:
-    # A worker waits for work on a pipe whose other end its fellows hold too: it would outlive a parent that is killed.
+    # A worker waits for work on a pipe whose other end the other workers hold too, so that it would outlive a parent
+    # that is killed.
     parent = multiprocessing.parent_process()
     assert parent is not None
     parent.join()

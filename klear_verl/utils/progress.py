@@ -109,7 +109,7 @@ class ProgressLine:
             self.elapsed_s,
             initial=self._begun_with,
             unit=self.unit,
-            bar_format="{n_fmt}/{total_fmt}, {rate_fmt}, {remaining} left" + ("  {postfix}" if text else ""),
+            bar_format="{n_fmt}/{total_fmt}, {rate_fmt}, {remaining} left{postfix}",
             postfix=text,
         )
 

@@ -88,7 +88,7 @@ BAD = {
     "a missing key": ({"id": "x"}, "no column 'data_source' (it has id)"),
     "an ill-typed response": (row(2, response=3), "response is a number, not text"),
     "a duplicate id": (row(1), "id 'r1' is already that of line 1"),
-    "an unknown data source": (row(2, data_source="math_longcot"), "nearest known: math_longcot_math_verify"),
+    "an unknown data source": (row(2, data_source="math_longcot"), "did you mean 'math_longcot_math_verify'?"),
     "an unreadable ground truth": (row(2, data_source="coder1_longcot", ground_truth="{"), "not JSON"),
 }
 
