@@ -54,6 +54,11 @@ def place(unit: str, number: int) -> str:
     return f"row {number} (from 0)" if unit == "row" else f"line {number}"
 
 
+def is_remote(path: str) -> bool:
+    """True for a path that verl fetches itself (hdfs://…): nothing can be checked before the start."""
+    return "://" in path
+
+
 def check_file(path: str | os.PathLike[str], key: str, suffixes: Sequence[str] = SUFFIXES) -> Path:
     """The file exists, can be read, is not empty and has one of the suffixes.
 

@@ -4,8 +4,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from omegaconf import OmegaConf
+
+from klear_verl.launch.preflight.view import RLView, SFTView, View, view_of
+from klear_verl.trainer.config import KlearConfig
 
 CHAT_TEMPLATE = "{% for m in messages %}{{ m['role'] }}: {{ m['content'] }}\n{% endfor %}"
 MATH_ROW: dict[str, Any] = {
@@ -21,6 +27,42 @@ CODE_ROW: dict[str, Any] = {
 SFT_ROW: dict[str, Any] = {
     "messages": [{"role": "user", "content": "2 + 2 = ?"}, {"role": "assistant", "content": "4"}]
 }
+
+
+_TRAINER = {
+    "device": "cuda",
+    "nnodes": 1,
+    "n_gpus_per_node": 1,
+    "total_epochs": 1,
+    "v1": {"trainer_mode": "klear_sync"},
+}
+_RL = {
+    "trainer": _TRAINER,
+    "data": {"train_batch_size": 128, "max_prompt_length": 4096, "max_response_length": 32768},
+    "actor_rollout_ref": {
+        "model": {"override_config": {}},
+        "actor": {"ppo_mini_batch_size": 16},
+        "rollout": {"n": 8, "checkpoint_engine": {"update_weights_bucket_megabytes": 64}},
+    },
+}
+_SFT = {"trainer": _TRAINER, "data": {"train_batch_size": 16, "max_length": 32768}, "model": {"override_config": {}}}
+
+
+def rl_view(changes: Mapping[str, Any] | None = None, klear: KlearConfig | None = None) -> RLView:
+    """A sound RL configuration, with the given keys (dotted) changed, as preflight looks at it."""
+    return _view(RLView, _RL, changes).model_copy(update={"klear": klear or KlearConfig()})
+
+
+def sft_view(changes: Mapping[str, Any] | None = None) -> SFTView:
+    """The same for SFT."""
+    return _view(SFTView, _SFT, changes)
+
+
+def _view(kind: type[View], base: dict[str, Any], changes: Mapping[str, Any] | None) -> View:
+    cfg = OmegaConf.create(base)
+    for key, value in (changes or {}).items():
+        OmegaConf.update(cfg, key, value)
+    return view_of(kind, cfg)
 
 
 def write_model(folder: Path, **config: Any) -> Path:

@@ -12,8 +12,9 @@ import pytest
 from omegaconf import DictConfig, OmegaConf
 
 from klear_verl.launch.compose import compose
-from klear_verl.launch.preflight import batches, groups, parallel
-from klear_verl.launch.preflight.model import ModelFacts
+from klear_verl.launch.preflight import batches
+from klear_verl.launch.preflight.model import ModelFacts, check_rl_heads, check_sft_heads
+from klear_verl.launch.preflight.view import RLView, SFTView, view_of
 from klear_verl.launch.recipes import recipe_names, recipes_root
 from klear_verl.trainer import compatibility
 from klear_verl.trainer.config import KlearConfig
@@ -41,6 +42,11 @@ def rl(name: str, *overrides: str) -> DictConfig:
 def leaves(name: str) -> dict[str, Any]:
     """Every key of a recipe with its value; interpolations as they are written."""
     return flat(OmegaConf.to_container(rl(name), resolve=False))
+
+
+def resolved(cfg: DictConfig) -> DictConfig:
+    """A configuration with its interpolations replaced."""
+    return OmegaConf.create(OmegaConf.to_container(cfg, resolve=True))
 
 
 def flat(value: Any, prefix: str = "") -> dict[str, Any]:
@@ -96,11 +102,13 @@ def test_the_stages_differ_in_data_mini_batch_and_learning_rate() -> None:
 def test_the_batch_arithmetic_of_every_size_is_sound_for_its_model(name: str) -> None:
     cfg = rl(name)
     model = ModelFacts("a model", QWEN3_1_7B if name.endswith("1gpu") else QWEN3_8B, 0)
-    batches.check_rl_batches(cfg)
-    batches.check_rollout_scheduler(cfg)
-    batches.check_context(cfg, model)
-    parallel.check_rl_heads(cfg, model)
-    groups.check_groups(cfg, KlearConfig.model_validate(OmegaConf.to_container(cfg.klear, resolve=True)))
+    klear = KlearConfig.model_validate(OmegaConf.to_container(cfg.klear, resolve=True))
+    view = view_of(RLView, resolved(cfg)).model_copy(update={"klear": klear})
+    batches.check_rl_batches(view)
+    batches.check_rollout_scheduler(view)
+    batches.check_context(view, model)
+    check_rl_heads(view, model)
+    batches.check_groups(view)
     compatibility.check_refused(cfg)
 
 
@@ -147,7 +155,8 @@ def test_sft_has_the_papers_values_and_leaves_room_for_the_length_of_rl() -> Non
     cfg = compose("sft_8b", kind="sft")
     assert (cfg.optim.lr, cfg.optim.lr_scheduler_type, cfg.optim.min_lr_ratio) == (8e-5, "cosine", 0.5)
     assert (cfg.data.max_length, cfg.trainer.total_epochs) == (32768, 4)
-    batches.check_sft_batches(cfg, cfg.trainer.nnodes * cfg.trainer.n_gpus_per_node)
-    parallel.check_sft_heads(cfg, ModelFacts("a model", QWEN3_8B, 0))
+    view = view_of(SFTView, resolved(cfg))
+    batches.check_sft_batches(view, view.trainer.ranks)
+    check_sft_heads(view, ModelFacts("a model", QWEN3_8B, 0))
     data = rl("math_rl").data
     assert cfg.model.override_config.max_position_embeddings >= data.max_prompt_length + data.max_response_length

@@ -6,39 +6,34 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from omegaconf import DictConfig, OmegaConf
 
 from klear_verl.errors import ConfigError
 from klear_verl.launch.preflight.batches import (
     check_context,
     check_dataset_covers_a_batch,
     check_epochs_cover_the_steps,
+    check_groups,
     check_rl_batches,
     check_rollout_scheduler,
     check_sft_batches,
+    unused_nodes,
 )
 from klear_verl.launch.preflight.model import ModelFacts
-
-
-def rl(**overrides: Any) -> DictConfig:
-    cfg = OmegaConf.create(
-        {
-            "algorithm": {"adv_estimator": "grpo"},
-            "data": {"train_batch_size": 128, "max_prompt_length": 4096, "max_response_length": 32768},
-            "trainer": {"nnodes": 1, "n_gpus_per_node": 4},
-            "actor_rollout_ref": {
-                "actor": {"ppo_mini_batch_size": 16, "ppo_micro_batch_size_per_gpu": 4, "use_dynamic_bsz": False},
-                "rollout": {"n": 8, "tensor_model_parallel_size": 2, "data_parallel_size": 1, "max_model_len": None},
-            },
-        }
-    )
-    for key, value in overrides.items():
-        OmegaConf.update(cfg, key.replace("__", "."), value)
-    return cfg
-
+from klear_verl.launch.preflight.view import RLView, SFTView
+from klear_verl.trainer.config import KlearConfig
+from tests.launch.preflight_samples import rl_view, sft_view
 
 ACTOR = "actor_rollout_ref__actor__"
 ROLLOUT = "actor_rollout_ref__rollout__"
+
+
+def rl(**overrides: Any) -> RLView:
+    base = {
+        "trainer__n_gpus_per_node": 4,
+        ACTOR + "ppo_micro_batch_size_per_gpu": 4,
+        ROLLOUT + "tensor_model_parallel_size": 2,
+    }
+    return rl_view({key.replace("__", "."): value for key, value in (base | overrides).items()})
 
 
 def test_the_papers_arithmetic_passes() -> None:
@@ -48,7 +43,6 @@ def test_the_papers_arithmetic_passes() -> None:
 @pytest.mark.parametrize(
     ("override", "value", "said"),
     [
-        (ROLLOUT + "n", 1, "rollout.n=1"),
         ("data__train_batch_size", 100, "not a multiple of actor_rollout_ref.actor.ppo_mini_batch_size=16"),
         ("data__train_batch_size", 8, "not a multiple"),
         ("trainer__n_gpus_per_node", 6, "cannot be split over 6 data-parallel ranks"),
@@ -79,10 +73,6 @@ def test_ranks_may_outnumber_the_prompts_of_a_mini_batch() -> None:
     # 2 prompts x 8 responses are one response for each of 16 ranks.
     sizes = {ACTOR + "ppo_mini_batch_size": 2, ACTOR + "ppo_micro_batch_size_per_gpu": 1}
     check_rl_batches(rl(trainer__n_gpus_per_node=16, **sizes))
-
-
-def test_one_response_is_enough_where_groups_are_not_compared() -> None:
-    check_rl_batches(rl(algorithm__adv_estimator="gae", **{ROLLOUT + "n": 1, "trainer__n_gpus_per_node": 4}))
 
 
 def test_dynamic_micro_batch_must_hold_one_sequence() -> None:
@@ -171,13 +161,10 @@ def test_fewer_rows_than_a_batch_are_named() -> None:
         check_dataset_covers_a_batch(31, 32, "data.train_files", "klear.groups.generate")
 
 
-def sft(train: int, micro: int, dynamic: bool = False) -> DictConfig:
-    return OmegaConf.create(
-        {
-            "data": {"train_batch_size": train, "micro_batch_size_per_gpu": micro, "use_dynamic_bsz": dynamic},
-            "engine": {},
-        }
-    )
+def sft(train: int, micro: int, dynamic: bool = False, **more: Any) -> SFTView:
+    sizes = {"train_batch_size": train, "micro_batch_size_per_gpu": micro, "use_dynamic_bsz": dynamic, **more}
+    changes = {f"data.{name}": value for name, value in sizes.items()}
+    return sft_view({**changes, "engine": {"ulysses_sequence_parallel_size": 4}} if more else changes)
 
 
 def test_sft_batch_must_split_over_ranks_and_micro_batches() -> None:
@@ -190,25 +177,58 @@ def test_sft_batch_must_split_over_ranks_and_micro_batches() -> None:
 
 
 def test_sft_token_budget_must_hold_the_longest_row() -> None:
-    cfg = sft(16, 4, dynamic=True)
-    cfg.data.max_token_len_per_gpu, cfg.data.max_length = 8191, 32768
-    cfg.engine.ulysses_sequence_parallel_size = 4
     with pytest.raises(ConfigError, match=r"8191 \* 4 sequence-parallel ranks hold 32764 tokens") as caught:
-        check_sft_batches(cfg, 4)
+        check_sft_batches(sft(16, 4, dynamic=True, max_token_len_per_gpu=8191), 4)
     assert "at least 8192" in caught.value.remedy
-    cfg.data.max_token_len_per_gpu = 8192
-    check_sft_batches(cfg, 4)
+    check_sft_batches(sft(16, 4, dynamic=True, max_token_len_per_gpu=8192), 4)
 
 
 def test_steps_beyond_the_last_epoch_are_refused_with_the_epochs_they_need() -> None:
     # 70 rows make 4 steps of 16 an epoch: 12 in three epochs.
-    cfg = OmegaConf.create(
-        {"trainer": {"total_epochs": 3, "total_training_steps": 12}, "data": {"train_batch_size": 16}}
-    )
-    check_epochs_cover_the_steps(cfg, 70, "data.train_batch_size")
-    cfg.trainer.total_training_steps = 13
+    def check(steps: int | None) -> None:
+        trainer = rl(trainer__total_epochs=3, trainer__total_training_steps=steps).trainer
+        check_epochs_cover_the_steps(trainer, 70, 16, "data.train_batch_size")
+
+    check(12)
+    check(None)
     with pytest.raises(ConfigError, match="total_epochs=3 times 70 rows make 12 steps") as caught:
-        check_epochs_cover_the_steps(cfg, 70, "data.train_batch_size")
+        check(13)
     assert "trainer.total_epochs to 4" in caught.value.remedy
-    cfg.trainer.total_training_steps = None
-    check_epochs_cover_the_steps(cfg, 70, "data.train_batch_size")
+
+
+def groups(trainer: str = "klear_sync", limit: int = 32768, **klear: Any) -> RLView:
+    changes = {"trainer.v1.trainer_mode": trainer, "data.max_response_length": limit}
+    return rl_view(changes, KlearConfig.model_validate(klear))
+
+
+@pytest.mark.parametrize("generate", [128, 256, None])
+def test_as_many_prompts_as_the_batch_or_more_pass(generate: int | None) -> None:
+    check_groups(groups(groups={"mode": "drop", "generate": generate}))
+
+
+def test_fewer_prompts_than_the_batch_are_refused_where_no_more_are_generated() -> None:
+    with pytest.raises(ConfigError, match=r"generate=127 .* data\.train_batch_size=128") as caught:
+        check_groups(groups(groups={"mode": "drop", "generate": 127}))
+    assert "klear.groups.generate=256" in caught.value.remedy
+    check_groups(groups(groups={"mode": "refill", "generate": 127}))
+
+
+def test_a_refill_must_be_allowed_the_batch() -> None:
+    check_groups(groups(groups={"mode": "refill", "max_generate": 128}))
+    with pytest.raises(ConfigError, match="max_generate=127"):
+        check_groups(groups(groups={"mode": "refill", "max_generate": 127}))
+
+
+def test_a_penalty_over_the_whole_length_is_refused_and_any_other_mode_ignores_the_buffer() -> None:
+    overlong = {"buffer_tokens": 4096}
+    check_groups(groups(limit=4097, overlong={"mode": "penalty", **overlong}))
+    check_groups(groups(limit=64, overlong={"mode": "mask", **overlong}))
+    with pytest.raises(ConfigError, match=r"buffer_tokens=4096 is not less than data\.max_response_length=4096"):
+        check_groups(groups(limit=4096, overlong={"mode": "penalty", **overlong}))
+
+
+def test_what_another_trainer_never_looks_at_is_noted() -> None:
+    asked = {"groups": {"mode": "refill"}, "overlong": {"mode": "keep"}}
+    assert unused_nodes(groups(**asked)) == unused_nodes(groups("sync")) == []
+    (note,) = unused_nodes(groups("sync", **asked))
+    assert "klear.groups and klear.overlong" in note and "trainer.v1.trainer_mode=sync" in note

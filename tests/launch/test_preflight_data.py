@@ -9,25 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from omegaconf import DictConfig, OmegaConf
 
 from klear_verl.errors import ConfigError, DataError
 from klear_verl.launch.preflight.data import check_rl_data, check_sft_data
+from klear_verl.launch.preflight.view import RLView, SFTView
 from klear_verl.reward.config import RewardConfig
-from tests.launch.preflight_samples import CODE_ROW, MATH_ROW, SFT_ROW, write_jsonl, write_parquet
+from tests.launch.preflight_samples import CODE_ROW, MATH_ROW, SFT_ROW, rl_view, sft_view, write_jsonl, write_parquet
 
 Writer = Callable[[Path, list[dict[str, Any]]], Path]
 
 
-def rl(train: object, val: object = None, **data: Any) -> DictConfig:
-    base = {
-        "train_files": train,
-        "val_files": val or train,
-        "max_prompt_length": 64,
-        "train_batch_size": 2,
-        "truncation": "error",
-    }
-    return OmegaConf.create({"data": base | data})
+def rl(train: object, val: object = None, **data: Any) -> RLView:
+    base = {"train_files": train, "val_files": val or train, "max_prompt_length": 64, "train_batch_size": 2}
+    return rl_view({f"data.{name}": value for name, value in (base | data).items()})
 
 
 def check(train: object, **data: Any) -> list[str]:
@@ -191,10 +185,8 @@ def test_data_set_class_of_the_users_reads_its_own_format(tmp_path: Path) -> Non
     assert check(file, custom_cls={"path": "my.py", "name": "Mine"}) == []
 
 
-def sft(file: Path) -> DictConfig:
-    return OmegaConf.create(
-        {"data": {"train_files": str(file), "val_files": None, "train_batch_size": 2, "messages_key": "messages"}}
-    )
+def sft(file: Path) -> SFTView:
+    return sft_view({"data.train_files": str(file), "data.train_batch_size": 2})
 
 
 def test_good_sft_rows_pass(tmp_path: Path) -> None:

@@ -6,15 +6,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from omegaconf import DictConfig, OmegaConf
 
 from klear_verl.errors import ConfigError, EnvironmentProblem
-from klear_verl.launch.preflight.nodes import check_cluster_for_nodes, check_shared_paths
+from klear_verl.launch.preflight.ray_cluster import check_cluster_for_nodes, check_shared_paths
+from klear_verl.launch.preflight.view import SFTView
+from tests.launch.preflight_samples import sft_view
 
 
-def cfg(nodes: int, model: str, train: str, val: list[str]) -> DictConfig:
-    data = {"train_files": train, "val_files": val}
-    return OmegaConf.create({"trainer": {"nnodes": nodes}, "model": {"path": model}, "data": data})
+def cfg(nodes: int, model: str, train: str, val: list[str]) -> SFTView:
+    return sft_view({"trainer.nnodes": nodes, "model.path": model, "data.train_files": train, "data.val_files": val})
 
 
 def test_relative_paths_are_fine_on_one_node_and_refused_on_two() -> None:

@@ -17,12 +17,12 @@ from klear_verl.launch.preflight import (
     check_rl_config,
     check_sft_config,
     machine,
-    names,
     rl_problems,
     run,
     sft_problems,
 )
-from tests.launch.preflight_samples import CODE_ROW, MATH_ROW, SFT_ROW, write_jsonl, write_model, write_parquet
+from klear_verl.launch.preflight.view import RLView, view_of
+from tests.launch.preflight_samples import CODE_ROW, MATH_ROW, SFT_ROW, rl_view, write_jsonl, write_model, write_parquet
 
 
 @pytest.fixture(autouse=True)
@@ -64,11 +64,12 @@ def test_sound_sft_configuration_passes(tmp_path: Path) -> None:
 
 
 def test_stock_names_are_registered_and_need_no_look_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    registries = names._registries()
-    for key, stock in names.STOCK.items():
+    registries = run._registries()
+    for key, stock in run.STOCK.items():
         assert stock <= set(registries[key])
-    monkeypatch.setattr(names, "_registries", dict)  # an empty dict: any look-up would be a KeyError
-    names.check_registered_names(rl(tmp_path))
+    monkeypatch.setattr(run, "_registries", dict)  # an empty dict: any look-up would be a KeyError
+    resolved = OmegaConf.create(OmegaConf.to_container(rl(tmp_path), resolve=True))
+    run.check_registered_names(view_of(RLView, resolved))
 
 
 def test_verls_padding_samples_have_the_length_we_take_them_to_have() -> None:
@@ -90,6 +91,9 @@ def test_verls_padding_samples_have_the_length_we_take_them_to_have() -> None:
         ("+klear.poll_intervl_s=1", "did you mean 'poll_interval_s'?"),
         ("data.train_files=/no/rows.jsonl", "/no/rows.jsonl does not exist"),
         ("data.train_batch_size=24", "16 usable rows"),
+        ("data.train_batch_size=many", "data.train_batch_size='many' is not a positive whole number"),
+        ("actor_rollout_ref.rollout.n=0", "actor_rollout_ref.rollout.n=0 is not a positive whole number"),
+        ("trainer.n_gpus_per_node=null", "trainer.n_gpus_per_node=None is not a positive whole number"),
         ("klear.groups.generate=32", "16 usable rows, klear.groups.generate=32"),
         ("klear.groups.generate=8", "klear.groups.generate=8 prompts a step can never fill data.train_batch_size=16"),
         ("actor_rollout_ref.rollout.max_num_batched_tokens=8", "is less than actor_rollout_ref.rollout.max_num_seqs"),
@@ -159,8 +163,8 @@ CHECKPOINT_BYTES = 4 * PARAMETERS * machine.CHECKPOINT_COPIES
 def disk_problems(folder: Path, keep: int | None, free: int, monkeypatch: pytest.MonkeyPatch) -> list[KlearError]:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
     found = run._Findings()
-    cfg = OmegaConf.create({"trainer": {"default_local_dir": str(folder), "max_actor_ckpt_to_keep": keep}})
-    run._checkpoints(found, cfg, PARAMETERS, KEEP)
+    trainer = rl_view({"trainer.default_local_dir": str(folder), KEEP: keep}).trainer
+    run._checkpoints(found, trainer, PARAMETERS, "max_actor_ckpt_to_keep")
     return found.problems
 
 

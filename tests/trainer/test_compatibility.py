@@ -124,3 +124,26 @@ def test_validation_alone_is_refused_where_verl_would_train_instead(mode):
     check_refused(cfg(**alone, trainer__val_before_train=True))
     with pytest.raises(ConfigError, match=r"trainer\.val_before_train=false"):
         check_refused(cfg(**alone, trainer__val_before_train=False))
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "algorithm.filter_groups.enable",
+        "actor_rollout_ref.actor.shuffle",
+        "actor_rollout_ref.actor.checkpoint.async_save",
+        "distillation.enabled",
+    ],
+)
+def test_what_would_undo_klear_sync_is_refused_for_it_alone(key):
+    for trainer in ("klear_sync", "sync"):
+        config = cfg(trainer__v1__trainer_mode=trainer)
+        OmegaConf.update(config, key, False, force_add=True)
+        check_refused(config)
+        OmegaConf.update(config, key, True)
+        if trainer == "sync":
+            check_refused(config)
+            continue
+        with pytest.raises(ConfigError, match=f"{key}=True cannot be used") as caught:
+            check_refused(config)
+        assert caught.value.remedy

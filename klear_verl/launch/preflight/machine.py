@@ -10,6 +10,7 @@ from pathlib import Path
 
 from klear_verl.errors import ConfigError, EnvironmentProblem
 from klear_verl.launch.preflight.model import ModelFacts
+from klear_verl.launch.preflight.view import BUCKET
 from klear_verl.launch.processes import orphaned_segments
 
 GIB = 1 << 30
@@ -114,10 +115,9 @@ def check_bucket(bucket_mib: int, model: ModelFacts) -> None:
     """
     largest = 4 * model.largest_tensor_elements
     if largest > bucket_mib * MIB:
-        key = "actor_rollout_ref.rollout.checkpoint_engine.update_weights_bucket_megabytes"
         raise ConfigError(
-            f"{key}={bucket_mib}, but the embedding of {model.path} takes {-(-largest // MIB)} MiB in float32",
-            f"set {key}={-(-largest // MIB)} or more",
+            f"{BUCKET}={bucket_mib}, but the embedding of {model.path} takes {-(-largest // MIB)} MiB in float32",
+            f"set {BUCKET}={-(-largest // MIB)} or more",
         )
 
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Is the model there, and whole? Looks at files only: nothing is downloaded, no weight is read."""
+"""Is the model there, and whole, and can its heads be divided as asked? Looks at files only: nothing is downloaded, no
+weight is read."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from klear_verl.errors import ConfigError
+from klear_verl.launch.preflight.view import ACTOR, MODEL, ROLLOUT, ModelNode, RLView, SFTView
 from klear_verl.utils.config import closest
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "tiktoken.model")
@@ -75,6 +77,73 @@ def known_config(path: str | None) -> dict[str, Any]:
         return _read_json(file, path) if file.is_file() else {}
     cached = _cached_config(path) if path else None
     return _read_json(cached, str(path)) if cached else {}
+
+
+def check_attention(model: ModelNode, key: str, device: str) -> None:
+    """Flash attention is for GPUs, and verl's default.
+
+    Raises:
+        ConfigError: it is chosen on the CPU platform.
+    """
+    if device == "cpu" and "flash" in model.attention:
+        key = f"{key}.override_config.attn_implementation"
+        raise ConfigError(f"{key}={model.attention}, but trainer.device=cpu has no flash attention", f"set {key}=sdpa")
+
+
+def check_rl_heads(view: RLView, model: ModelFacts) -> None:
+    """Tensor parallelism of the rollout and sequence parallelism of the actor against the model.
+
+    Raises:
+        ConfigError: names the option and the number that it does not divide.
+    """
+    key = "ulysses_sequence_parallel_size"
+    _check_heads(view.rollout.tensor_model_parallel_size or 1, f"{ROLLOUT}.tensor_model_parallel_size", model)
+    _check_ulysses(view.actor.ulysses_sequence_parallel_size, f"{ACTOR}.{key}", view.model, MODEL, model)
+    inner = view.actor.fsdp_config.ulysses_sequence_parallel_size
+    _check_ulysses(inner, f"{ACTOR}.fsdp_config.{key}", view.model, MODEL, model)
+
+
+def check_sft_heads(view: SFTView, model: ModelFacts) -> None:
+    """Sequence parallelism of SFT against the model; raises as check_rl_heads."""
+    ranks = view.engine.ulysses_sequence_parallel_size
+    _check_ulysses(ranks, "engine.ulysses_sequence_parallel_size", view.model, "model", model)
+
+
+def _check_heads(ranks: int, key: str, model: ModelFacts) -> None:
+    """vLLM (ModelConfig.verify_with_parallel_config; its attention layers for the KV heads) and verl
+    (models/transformers/monkey_patch.py, apply_monkey_patch) have the same rule: query heads are divided, KV heads
+    divided or repeated."""
+    heads = int(model.config.get("num_attention_heads") or 0)
+    kv_heads = int(model.config.get("num_key_value_heads") or heads)
+    if heads % ranks:
+        raise ConfigError(
+            f"{key}={ranks} does not divide the {heads} attention heads of {model.path}", f"choose {_divisors(heads)}"
+        )
+    if kv_heads and kv_heads % ranks and ranks % kv_heads:
+        raise ConfigError(
+            f"{key}={ranks} neither divides the {kv_heads} KV heads of {model.path} nor is a multiple of them",
+            f"choose {_divisors(heads, kv_heads)}",
+        )
+
+
+def _check_ulysses(ranks: int | None, key: str, node: ModelNode, node_key: str, model: ModelFacts) -> None:
+    if ranks is None or ranks == 1:
+        return
+    _check_heads(ranks, key, model)
+    if "flash" not in node.attention:
+        # verl exchanges heads inside its flash attention only: any other attends within each rank's part of a sequence,
+        # and nobody complains.
+        raise ConfigError(
+            f"{key}={ranks} needs flash attention, but {node_key}.override_config.attn_implementation="
+            f"{node.attention}: each rank would attend to its own part of a sequence only",
+            f"set attn_implementation=flash_attention_2, or {key}=1",
+        )
+
+
+def _divisors(heads: int, kv_heads: int | None = None) -> str:
+    kv = kv_heads or heads
+    fitting = [size for size in range(1, heads + 1) if heads % size == 0 and (kv % size == 0 or size % kv == 0)]
+    return " or ".join(str(size) for size in fitting)
 
 
 def _cached_config(repo_id: str) -> Path | None:

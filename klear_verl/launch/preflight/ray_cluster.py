@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which Ray cluster a run would join, and whether it can. Starts and stops nothing; every look is bounded to
-TIMEOUT_S."""
+"""Which Ray cluster a run would join, and whether it can; what a run on several nodes needs. Starts and stops nothing,
+looks at no other node; every look is bounded to TIMEOUT_S."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from klear_verl.data.rows import is_remote
 from klear_verl.errors import ConfigError, EnvironmentProblem
+from klear_verl.launch.preflight.view import RLView, SFTView
 
 TIMEOUT_S = 10.0
 CONNECT_S = 3.0
@@ -80,6 +82,38 @@ def check_ray(ray_init: Mapping[str, Any], environ: Mapping[str, str] = os.envir
         )
     if not address.startswith("ray://"):
         check_versions(cluster_metadata(address, origin, local), address, local)
+
+
+def check_cluster_for_nodes(nodes: int, ray_init: Mapping[str, Any]) -> None:
+    """A Ray that a run starts by itself has one node.
+
+    Raises:
+        EnvironmentProblem: several nodes are asked for, and there is no cluster to join.
+    """
+    if nodes > 1 and cluster_address(ray_init) is None:
+        raise EnvironmentProblem(
+            f"trainer.nnodes={nodes}, but there is no Ray cluster here to join, and a run's own has one node",
+            "start one first: `ray start --head` on this node, `ray start --address=THIS_NODE:6379` on the others",
+        )
+
+
+def check_shared_paths(view: RLView | SFTView, model_key: str) -> None:
+    """On several nodes, files that are named must be named absolutely: the processes of other nodes stand elsewhere.
+
+    Raises:
+        ConfigError: names the option and the path.
+    """
+    if view.trainer.nnodes < 2:
+        return
+    named = [(model_key, view.model.path)] if view.model.path and Path(view.model.path).exists() else []
+    named += [("data.train_files", path) for path in view.data.train_files if not is_remote(path)]
+    named += [("data.val_files", path) for path in view.data.val_files if not is_remote(path)]
+    for key, path in named:
+        if not Path(path).expanduser().is_absolute():
+            raise ConfigError(
+                f"{key}={path} is relative, but trainer.nnodes={view.trainer.nnodes} nodes share no working folder",
+                "name it absolutely, on a file system that all nodes see (KLEAR_MODEL, KLEAR_DATA in our recipes)",
+            )
 
 
 def check_reachable(address: str, origin: str, remedy: str) -> None:

@@ -4,25 +4,26 @@
 from __future__ import annotations
 
 import pytest
-from omegaconf import DictConfig, OmegaConf
 
 from klear_verl.errors import ConfigError
-from klear_verl.launch.preflight.model import ModelFacts
-from klear_verl.launch.preflight.parallel import check_attention, check_rl_heads, check_sft_heads
+from klear_verl.launch.preflight.model import ModelFacts, check_attention, check_rl_heads, check_sft_heads
+from klear_verl.launch.preflight.view import MODEL, RLView
+from tests.launch.preflight_samples import rl_view, sft_view
 
 QWEN3_8B = ModelFacts("qwen3-8b", {"num_attention_heads": 32, "num_key_value_heads": 8}, 0)
 QWEN2_1_5B = ModelFacts("qwen2-1.5b", {"num_attention_heads": 12, "num_key_value_heads": 2}, 0)
 UNKNOWN = ModelFacts("not here yet", {}, 0)
 
 
-def rl(tensor: int = 1, ulysses: int = 1, attention: str | None = None) -> DictConfig:
-    override = {"attn_implementation": attention} if attention else {}
-    role = {
-        "model": {"override_config": override},
-        "actor": {"ulysses_sequence_parallel_size": ulysses},
-        "rollout": {"tensor_model_parallel_size": tensor},
-    }
-    return OmegaConf.create({"actor_rollout_ref": role})
+def rl(tensor: int = 1, ulysses: int = 1, attention: str | None = None) -> RLView:
+    role = "actor_rollout_ref"
+    return rl_view(
+        {
+            f"{role}.model.override_config": {"attn_implementation": attention} if attention else {},
+            f"{role}.actor.ulysses_sequence_parallel_size": ulysses,
+            f"{role}.rollout.tensor_model_parallel_size": tensor,
+        }
+    )
 
 
 @pytest.mark.parametrize("tensor", [1, 2, 4, 8, 16, 32])
@@ -55,7 +56,7 @@ def test_sequence_parallel_ranks_must_fit_the_heads_too() -> None:
     with pytest.raises(ConfigError, match="ulysses_sequence_parallel_size=5 does not divide the 32"):
         check_rl_heads(rl(ulysses=5), QWEN3_8B)
     with pytest.raises(ConfigError, match=r"engine\.ulysses_sequence_parallel_size=5"):
-        check_sft_heads(OmegaConf.create({"engine": {"ulysses_sequence_parallel_size": 5}}), QWEN3_8B)
+        check_sft_heads(sft_view({"engine.ulysses_sequence_parallel_size": 5}), QWEN3_8B)
 
 
 @pytest.mark.parametrize("model", [QWEN3_8B, UNKNOWN])
@@ -68,14 +69,10 @@ def test_sequence_parallelism_without_flash_attention_is_refused(model: ModelFac
 
 @pytest.mark.parametrize("attention", ["flash_attention_2", None])
 def test_flash_attention_which_is_the_default_is_refused_on_the_cpu(attention: str | None) -> None:
-    cfg = rl(attention=attention)
     for device, chosen in (("cuda", attention), ("cpu", "sdpa")):
-        fine = rl(attention=chosen)
-        fine.trainer = {"device": device}
-        check_attention(fine, "actor_rollout_ref.model")
-    cfg.trainer = {"device": "cpu"}
+        check_attention(rl(attention=chosen).model, MODEL, device)
     with pytest.raises(ConfigError, match=r"attn_implementation=flash_attention_2, but trainer\.device=cpu"):
-        check_attention(cfg, "actor_rollout_ref.model")
+        check_attention(rl(attention=attention).model, MODEL, "cpu")
 
 
 def test_nothing_is_said_of_heads_that_are_not_known() -> None:
