@@ -3,10 +3,13 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from klear_verl.errors import DataError
 from klear_verl.reward.config import reward_config
-from klear_verl.reward.references import ReferenceCheck, code_reference, math_reference
+from klear_verl.reward.math.worker import grade
+from klear_verl.reward.references import ReferenceCheck, code_reference, math_reference, reference_shape
 
 NO_MATH_REFERENCE = [None, True, False, "", " \n", ["4"], {"answer": 4}, float("nan"), float("inf"), np.bool_(True)]
 NO_CODE_REFERENCE = [None, True, 4, "", "not json", "[]", {}, {"inputs": ["1"]}, {"inputs": ["1"], "outputs": []}]
@@ -76,3 +79,55 @@ def test_name_of_a_function_from_extra_info_must_be_a_name(references):
     assert code_reference(truth, {"fn_name": "double"}, "row 1").entry_point == "double"
     with pytest.raises(DataError, match=r"^row 1: extra_info.fn_name is list"):
         code_reference(truth, {"fn_name": ["double"]}, "row 1")
+
+
+NUMBERS = (
+    st.integers(0, 9) | st.integers(0, 10**6) | st.sampled_from(["007", "1,000", "12,34", "0.50", ".5", "1.", "00"])
+)
+ATOMS = NUMBERS.map(str) | st.sampled_from([*"xynkeiEd", "\\pi", "\\infty", "-1", "50\\%", "3 1/2", "\\text{cm}"])
+REFERENCES = st.recursive(
+    ATOMS,
+    lambda inner: (
+        st.tuples(inner, st.sampled_from(["+", "-", "=", ",", "/", ":", " ", "<", "", ", ", "\\cup "]), inner).map(
+            "".join
+        )
+        | st.tuples(inner, inner).map(lambda pair: "\\frac{{{}}}{{{}}}".format(*pair))
+        | st.tuples(inner, inner).map(lambda pair: "({}, {}]".format(*pair))
+        | st.tuples(inner, st.sampled_from(["^2", "^{12}", "^{-3}", "^n", "^12"])).map("".join)
+        | inner.map("\\sqrt{{{}}}".format)
+        | inner.map("({})".format)
+        | inner.map("\\{{{}, 3\\}}".format)
+        | inner.map("\\boxed{{{}}}".format)
+    ),
+    max_leaves=4,
+)
+
+
+@given(REFERENCES)
+def test_references_of_one_shape_can_all_be_read_or_none(gold):
+    shape = reference_shape(gold)
+    assert reference_shape(shape) == shape
+    if shape != gold:
+        readable = {grade(text, "\\boxed{0}")[0] in ("correct", "wrong") for text in (gold, shape)}
+        assert len(readable) == 1, shape
+
+
+@pytest.mark.parametrize(
+    "gold", ["9^{9^{9}}", "9^9^9", "9^{9}^{9}", "(9^{99})^{99}", "9!", "9^{100}", "2^{n}", "\\binom{9}{3}", "1" * 19]
+)
+def test_references_whose_numbers_may_matter_are_of_a_shape_of_their_own(gold):
+    assert reference_shape(gold) == gold
+
+
+@pytest.mark.parametrize(
+    ("gold", "shape"),
+    [
+        ("42", "11"),
+        ("-3\\sqrt{57}", "-1\\sqrt{11}"),
+        ("x^3+20x", "x^3+11x"),
+        ("\\frac{70}{0}", "\\frac{11}{0}"),
+        ("05", "05"),
+    ],
+)
+def test_numbers_of_as_many_digits_make_one_shape_and_powers_and_zeros_are_kept(gold, shape):
+    assert reference_shape(gold) == shape
