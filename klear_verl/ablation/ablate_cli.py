@@ -13,10 +13,19 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
-from klear_verl.ablation.plan import PlannedArm, PlannedRun, check_arms, check_start_model, plan_arms, plan_runs
-from klear_verl.ablation.record import Record, RunStatus
-from klear_verl.ablation.runner import Runner
-from klear_verl.ablation.spec import AblationSpec, find_spec, load_spec, spec_names
+from klear_verl.ablation.plan import (
+    AblationSpec,
+    PlannedArm,
+    PlannedRun,
+    check_arms,
+    check_start_model,
+    find_spec,
+    load_spec,
+    plan_arms,
+    plan_runs,
+    spec_names,
+)
+from klear_verl.ablation.runner import Record, Runner, RunStatus
 from klear_verl.cpu import environment
 from klear_verl.errors import KlearError
 from klear_verl.launch.run_dir import RunDir

@@ -7,8 +7,7 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
-from klear_verl.ablation.plan import PlannedArm
-from klear_verl.ablation.spec import AblationSpec
+from klear_verl.ablation.plan import AblationSpec, PlannedArm
 
 TRAIN = """
 import json, os, sys, time

@@ -5,8 +5,15 @@ import pytest
 from omegaconf import OmegaConf
 
 from klear_verl.ablation.ablate_cli import main
-from klear_verl.ablation.plan import check_start_model, config_digest, plan_arms, plan_runs
-from klear_verl.ablation.spec import find_spec, load_spec, spec_names
+from klear_verl.ablation.plan import (
+    check_start_model,
+    config_digest,
+    find_spec,
+    load_spec,
+    plan_arms,
+    plan_runs,
+    spec_names,
+)
 from klear_verl.errors import ConfigError
 from klear_verl.launch.compose import compose
 from tests.ablation.ablation_samples import SPEC, sample_arm, sample_arms, sample_spec, write_spec

@@ -3,7 +3,7 @@
 
 import pytest
 
-from klear_verl.ablation.spec import find_spec, load_spec, override_key, spec_names
+from klear_verl.ablation.plan import find_spec, load_spec, override_key, spec_names
 from klear_verl.errors import ConfigError
 from klear_verl.launch.recipes import recipe_names
 from tests.ablation.ablation_samples import SPEC, write_spec
