@@ -92,13 +92,13 @@ class Judge:
         return tally.judgement(self.layers, queue_s=started - asked, wall_s=wall_s)
 
     def _judge_test(self, solution: Solution, test: Test, tally: Tally) -> None:
-        """Runs one test and grades the outcome; once more, from the start, where a failure was ours.
+        """Runs one test and grades the outcome; again, in a new session, where the failure was ours.
 
         Raises:
             Rejected: the program does not compile.
         """
         missing = missing_module(test)
-        failures = dict.fromkeys([missing] if missing else [])
+        failures = {missing: None} if missing else {}
         given, limits = inputs_of(solution.problem, test), solution.limits_within(tally.budget_left_s)
         for attempt in range(0 if missing else 1 + self.config.ie_retries):
             tally.retries += attempt > 0
@@ -169,7 +169,7 @@ class Solution:
 
     def limits_within(self, cpu_s: float) -> RunLimits:
         """The limits of a run that has at most `cpu_s` left."""
-        return replace(self._limits, cpu_s=min(self._limits.cpu_s, cpu_s))
+        return self._limits if cpu_s >= self._limits.cpu_s else replace(self._limits, cpu_s=cpu_s)
 
     def run(self, given: RunInput, limits: RunLimits) -> Outcome:
         """Runs one test.

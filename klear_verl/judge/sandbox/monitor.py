@@ -86,13 +86,14 @@ class ForkRequests:
         """Answers one notification: `allowed_pid` may make a process, no other may. Returns whether it was refused."""
         notification = bytearray(_NOTIFICATION.size)
         refused = False
-        # The process may have been killed meanwhile: then there is nothing left to answer.
-        with suppress(FileNotFoundError):
+        try:
             fcntl.ioctl(self._fd, _NOTIFICATION_RECEIVE, notification)
             number, pid, _ = _NOTIFICATION.unpack(notification)
             refused = pid != allowed_pid
-            verdict = (-errno.EPERM, 0) if refused else (0, _CONTINUE)
-            fcntl.ioctl(self._fd, _NOTIFICATION_SEND, _RESPONSE.pack(number, 0, *verdict))
+            error, flags = (-errno.EPERM, 0) if refused else (0, _CONTINUE)
+            fcntl.ioctl(self._fd, _NOTIFICATION_SEND, _RESPONSE.pack(number, 0, error, flags))
+        except FileNotFoundError:
+            pass  # the process was killed meanwhile: there is nothing left to answer
         return refused
 
     def close(self) -> None:
@@ -156,7 +157,8 @@ class Monitor:
         started = time.monotonic()
         ending: Ending = "exit"
         looks, look_at = 0, started + _FIRST_LOOK_S
-        self._watch_child(child)
+        if child is not None:
+            self._watch_child(child)
         try:
             while (received := self._receive(look_at)) is None:
                 now = time.monotonic()
@@ -176,7 +178,8 @@ class Monitor:
                 if now - started > _LONGEST_STARVATION * limits.wall_s + _GRACE_S:
                     raise SandboxFailure("a program can't be killed")
         finally:
-            self._watch_child(None)
+            if self._child is not None:
+                self._watch_child(None)
         self.busy = False
         return MonitorEvent(*received, ending)
 
@@ -240,9 +243,10 @@ def _over_limit(pids: list[int], limits: RunLimits, cpu_before_s: float, elapsed
 
 def _receive(channel: socket.socket) -> bytes:
     """The next message; b"" if the other end is gone."""
-    message = b""
-    with suppress(ConnectionResetError):
+    try:
         message = channel.recv(solution_process.MAX_MESSAGE)
+    except ConnectionResetError:
+        message = b""
     return message
 
 
