@@ -22,8 +22,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from omegaconf import OmegaConf
 
+from klear_verl.launch.compose import compose
 from klear_verl.launch.preflight.data import check_rl_data
 from klear_verl.launch.preflight.lengths import load_tokenizer
+from klear_verl.launch.preflight.view import RLView, view_of
 from klear_verl.reward.config import RewardConfig
 
 KINDS: list[tuple[int, Callable[[random.Random], str]]] = [
@@ -73,19 +75,13 @@ def write_rows(file: Path, count: int, reference: Callable[[random.Random], tupl
 
 def measure(file: Path, tokenizer: Any) -> dict[str, float]:
     """Seconds of wall clock and of CPU that one check takes."""
-    cfg = OmegaConf.create(
-        {
-            "data": {
-                "train_files": str(file),
-                "val_files": "hdfs://not/here.parquet",  # verl fetches it, so it is not checked
-                "train_batch_size": 1,
-                "max_prompt_length": 4096,
-                "truncation": "error",
-            }
-        }
-    )
+    # Files that verl fetches are not checked.
+    files = [f"data.train_files={file}", "data.val_files=hdfs://not/here.parquet", "data.max_prompt_length=4096"]
+    cfg = compose("rl", [*files, "data.train_batch_size=1", "actor_rollout_ref.model.path=none"], kind="rl")
+    resolved = OmegaConf.create(OmegaConf.to_container(cfg, resolve=True))
+    view = view_of(RLView, resolved)
     before, start = os.times(), time.monotonic()
-    notes = check_rl_data(cfg, RewardConfig(), tokenizer)
+    notes = check_rl_data(view, RewardConfig(), tokenizer)
     after = os.times()
     assert not notes
     return {

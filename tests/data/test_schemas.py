@@ -13,7 +13,6 @@ from unittest.mock import MagicMock
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from omegaconf import OmegaConf
 
 from klear_verl.data.rows import Row, good_row, read_rows
 from klear_verl.data.schemas import SCORE_COLUMNS, ScoreRow, score_rows, sft_row, training_row
@@ -25,6 +24,7 @@ from klear_verl.reward.config import RewardConfig
 from klear_verl.reward.references import ReferenceCheck
 from klear_verl.scoring.score_file import score_file
 from tests.data.row_files import FORMATS, place, write_rows
+from tests.launch.preflight_samples import rl_view
 
 SOURCE, CODE = "math_longcot_math_verify", "coder1_longcot"
 PROMPT = [{"role": "user", "content": "2 + 2 = ?"}]
@@ -50,8 +50,8 @@ def complaint(raises: Callable[[], Any]) -> str:
 
 def of_preflight(folder: Path, format: str, row: dict[str, Any]) -> str:
     file = write_rows(folder, format, [row])
-    cfg = OmegaConf.create({"data": {"train_files": str(file), "val_files": str(file)}})
-    return complaint(lambda: check_rl_data(cfg, RewardConfig(), None)).removeprefix(place(file, 0))
+    view = rl_view({"data.train_files": str(file), "data.val_files": str(file)})
+    return complaint(lambda: check_rl_data(view, RewardConfig(), None)).removeprefix(place(file, 0))
 
 
 def of_evaluation(folder: Path, format: str, row: dict[str, Any]) -> str:
