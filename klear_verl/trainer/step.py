@@ -199,7 +199,7 @@ class StepPipeline(PPOTrainer):
 
     def _compute_advantage(self, batch: KVBatchMeta, metrics: dict[str, Any]) -> KVBatchMeta:
         """verl's advantages over the rewards after our penalties; then what a worker must know of its mini-batch.
-        Replaced by: `on_advantage_begin` and `on_advantage_end` (upstream/trainer_hooks.patch)."""
+        Replaced by: `compute_advantage` (upstream/trainer_hooks.patch)."""
         self._stop_on_log_probs(batch, metrics)
         responses = self._responses_of_rows(batch.keys)
         if self.klear.overlong.mode == "penalty":

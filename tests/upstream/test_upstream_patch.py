@@ -3,24 +3,20 @@
 verl, and its loss is ours and the paper's. One process measures everything (`inside_patched_verl.py`)."""
 
 import json
-import os
 import re
 import shutil
 import subprocess
-import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from omegaconf import OmegaConf
 
+from tests.upstream.patched_verl import UPSTREAM, copy_verl, git_apply, run_inside
+
 HERE = Path(__file__).parent
-REPOSITORY = HERE.parents[1]
-PATCH = REPOSITORY / "upstream" / "gppo.patch"
+PATCH = UPSTREAM / "gppo.patch"
 OWN_TEST = "tests/trainer/ppo/test_gppo_loss_on_cpu.py"
 EXAMPLE = "examples/gppo_trainer/run_qwen3_8b_fsdp.sh"
-# What a wheel lacks (docs/index.rst, examples/README.md) is only in verl's repository.
-IN_THE_WHEEL = ("verl/*", "tests/*", "examples/gppo_trainer/*", "docs/algo/*")
 GENERATED = [f"_generated_ppo{engine}_trainer.yaml" for engine in ("", "_megatron", "_torchtitan", "_veomni")]
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git applies the patch")
@@ -30,29 +26,16 @@ pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git applies
 def patched(tmp_path_factory):
     """A folder laid out as verl's repository: the installed verl, patched."""
     root = tmp_path_factory.mktemp("verl")
-    shutil.copytree(Path(find_spec("verl").submodule_search_locations[0]), root / "verl")
-    # As if outside any repository, wherever the temporary folder lies: inside one, git skips the files of others.
-    environment = {**os.environ, "GIT_CEILING_DIRECTORIES": str(root.parent)}
-    include = [f"--include={pattern}" for pattern in IN_THE_WHEEL]
-    done = subprocess.run(
-        ["git", "apply", *include, str(PATCH)], cwd=root, env=environment, capture_output=True, text=True
-    )
+    copy_verl(root)
+    done = git_apply(root, PATCH.name)
     assert done.returncode == 0, done.stderr
     return root
 
 
 @pytest.fixture(scope="module")
 def report(patched):
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("VERL_")}
-    path = os.pathsep.join([str(patched), str(REPOSITORY / "tests" / "algorithm")])
-    done = subprocess.run(
-        [sys.executable, str(HERE / "inside_patched_verl.py"), "report.json", OWN_TEST, "verl/trainer/config"],
-        cwd=patched,
-        env={**kept, "PYTHONPATH": path, "VERL_USE_EXTERNAL_PLUGINS": "none"},
-        capture_output=True,
-        text=True,
-        timeout=200,
-    )
+    script = str(HERE / "inside_patched_verl.py")
+    done = run_inside(patched, script, "report.json", OWN_TEST, "verl/trainer/config")
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     found = json.loads((patched / "report.json").read_text())
     assert found["verl"] == str(patched / "verl")
