@@ -13,7 +13,7 @@ from kill_bench.marked import MarkedCommand
 
 STALLED_S = 300.0
 """Several times what the longest phase of a small run takes beside two busy neighbours."""
-_LOOK_EVERY_S = 0.05
+_LOOK_EVERY_S = 0.02
 _MAPPED_EVERY_S = 5.0
 
 

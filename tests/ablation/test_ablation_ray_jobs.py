@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import pytest
@@ -16,17 +15,11 @@ import pytest
 from klear_verl.ablation.ablate_cli import run_grid
 from klear_verl.cpu.environment import ALWAYS
 from tests.ablation.ablation_samples import calls, sample_arms, sample_spec, train_command
+from tests.running import running
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
 JOB = [sys.executable, "-m", "klear_verl.ablation.ray_job"]
-
-
-def wait_for(condition, process, seconds=300):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert process.poll() is None and time.monotonic() < deadline
-        time.sleep(0.2)
 
 
 def free_ports(count):
@@ -48,16 +41,14 @@ def cluster():
     ports = dict(zip(named, free_ports(len(named)), strict=True))
     command = [Path(sys.executable).with_name("ray"), "start", "--head", "--block", "--num-cpus=2"]
     command += [*(f"--{name}={port}" for name, port in ports.items()), f"--temp-dir={folder}"]
-    log = (folder / "head.txt").open("w")
     environment = {**os.environ, **ALWAYS, "RAY_raylet_start_wait_time_s": "240"}
-    head = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
+    address = f"http://127.0.0.1:{ports['dashboard-port']}"
     try:
-        address = f"http://127.0.0.1:{ports['dashboard-port']}"
-        wait_for(lambda: subprocess.run([*JOB, address, "true"], env=environment).returncode == 0, head)
-        yield address
+        with running(list(map(str, command)), folder / "head.txt", **environment) as head:
+            while subprocess.run([*JOB, address, "true"], env=environment).returncode != 0:
+                assert head.process.poll() is None, head.output
+            yield address
     finally:
-        head.terminate()
-        head.wait(timeout=60)
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -5,20 +5,20 @@ import importlib.util
 import json
 import os
 import signal
-import subprocess
 import sys
-import time
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 import yaml
+from kill_bench.marked import MarkedCommand
 
 from klear_verl.cpu import environment
+from tests.running import running, wait_for_success, wait_while_progressing
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
 SAMPLES = 64
-TIMEOUT_S = 150
 
 
 @pytest.fixture(scope="module")
@@ -84,22 +84,10 @@ def make_model(folder: Path, seed: int) -> None:
     Qwen3ForCausalLM(config).save_pretrained(folder)
 
 
-def start(workplace: Path, out: str, **variables: str) -> subprocess.Popen:
+def start(workplace: Path, out: str, **variables: str) -> AbstractContextManager[MarkedCommand]:
     code = "import sys; from klear_verl.evaluation.eval_cli import main; sys.exit(main(sys.argv[1:]))"
-    return subprocess.Popen(
-        [sys.executable, "-c", code, str(workplace / "recipe.yaml"), f"out={workplace / out}"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-        env={**os.environ, **variables},
-    )
-
-
-def finish(process: subprocess.Popen) -> str:
-    printed, _ = process.communicate(timeout=TIMEOUT_S)
-    assert process.returncode == 0, printed
-    return printed
+    command = [sys.executable, "-c", code, str(workplace / "recipe.yaml"), f"out={workplace / out}"]
+    return running(command, workplace / f"{out}.txt", **variables)
 
 
 def responses(workplace: Path, out: str, model: str) -> dict[str, str]:
@@ -109,30 +97,28 @@ def responses(workplace: Path, out: str, model: str) -> dict[str, str]:
     return {row["id"]: row["response"] for row in rows}
 
 
-def wait_for_samples(workplace: Path, out: str, process: subprocess.Popen, wanted: int) -> None:
+def wait_for_samples(workplace: Path, out: str, run: MarkedCommand, wanted: int) -> None:
     path = workplace / out / "a" / "sums" / "responses.jsonl"
-    deadline = time.monotonic() + TIMEOUT_S
-    while not path.exists() or path.read_bytes().count(b"\n") < wanted:
-        assert process.poll() is None, process.communicate()[0]
-        assert time.monotonic() < deadline, "no samples appear"
-        time.sleep(0.01)
+    wait_while_progressing(run, until=lambda: path.exists() and path.read_bytes().count(b"\n") >= wanted)
 
 
 @pytest.fixture(scope="module")
 def whole(workplace) -> str:
     """What an uninterrupted run printed, without vLLM plugins, so that a CPU engine packs its weights."""
-    return finish(start(workplace, "whole", VLLM_PLUGINS=""))
+    with start(workplace, "whole", VLLM_PLUGINS="") as run:
+        wait_for_success(run)
+        return run.output
 
 
 @pytest.fixture(scope="module")
 def resumed(workplace) -> str:
     """What a run printed that continued a killed one, with whatever vLLM plugins there are."""
-    process = start(workplace, "killed")
-    wait_for_samples(workplace, "killed", process, 10)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
+    with start(workplace, "killed") as run:
+        wait_for_samples(workplace, "killed", run, 10)
     assert 10 <= len(responses(workplace, "killed", "a")) < SAMPLES, "killed too late to show anything"
-    return finish(start(workplace, "killed"))
+    with start(workplace, "killed") as run:
+        wait_for_success(run)
+        return run.output
 
 
 def test_every_sample_is_there_and_models_and_samples_differ(workplace, whole):
@@ -163,13 +149,12 @@ def test_reloaded_weights_answer_like_those_of_a_new_engine(workplace, whole, re
 
 
 def test_an_interrupt_ends_everything_it_started_and_keeps_what_is_finished(workplace):
-    process = start(workplace, "interrupted")
-    wait_for_samples(workplace, "interrupted", process, 5)
-    os.kill(process.pid, signal.SIGINT)
-    printed, _ = process.communicate(timeout=30)
-    assert process.returncode == 130, printed
-    assert "the same command continues" in printed
-    assert "Traceback" not in printed
-    with pytest.raises(ProcessLookupError):
-        os.killpg(process.pid, 0)
+    with start(workplace, "interrupted") as run:
+        wait_for_samples(workplace, "interrupted", run, 5)
+        os.kill(run.process.pid, signal.SIGINT)
+        wait_while_progressing(run)
+        assert run.process.returncode == 130, run.output
+        assert run.processes() == []
+    assert "the same command continues" in run.output
+    assert "Traceback" not in run.output
     assert len(responses(workplace, "interrupted", "a")) >= 5

@@ -7,7 +7,6 @@ A process takes seconds to import verl and milliseconds per case, so nothing her
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -18,12 +17,12 @@ import torch
 
 from klear_verl.cpu.environment import ALWAYS, CPU_ONLY
 from klear_verl.trainer.packing import row_order
+from tests.running import running, wait_while_progressing
 from tests.trainer.gradients import reference
 from tests.trainer.gradients.gradient_cases import EOS, VOCABULARY, Batch, Case, make_rows
 from tests.trainer.gradients.reference import Objective, Result, Sample
 
 ROOT = Path(__file__).parents[3]
-TIME_LIMIT_S = 800
 
 
 @dataclass
@@ -154,12 +153,12 @@ def build_model(path: Path, tied: bool) -> Path:
 
 def _run_jobs(folders: list[Path], device: str) -> None:
     """Raises RuntimeError if a rank fails, with the end of the logs that hold a traceback."""
-    environment = {**os.environ, **ALWAYS, **(CPU_ONLY if device == "cpu" else {})}
+    environment = {**ALWAYS, **(CPU_ONLY if device == "cpu" else {})}
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     command = [sys.executable, "-m", "tests.trainer.gradients.gradient_worker", *map(str, folders)]
-    done = subprocess.run(
-        command, env=environment, capture_output=True, text=True, timeout=TIME_LIMIT_S, check=False, cwd=ROOT
-    )
-    if done.returncode:
+    with running(command, folders[0] / "output", **environment) as run:
+        wait_while_progressing(run)
+    if run.process.returncode:
         logs = [log.read_text(errors="replace") for own in folders for log in sorted(own.glob("rank*.log"))]
-        failed = [text[-4000:] for text in [done.stderr, *logs] if "Traceback" in text]
-        raise RuntimeError("\n==\n".join([f"the workers ended with {done.returncode}", *failed]))
+        failed = [text[-4000:] for text in [run.output, *logs] if "Traceback" in text]
+        raise RuntimeError("\n==\n".join([f"the workers ended with {run.process.returncode}", *failed]))

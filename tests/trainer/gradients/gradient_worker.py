@@ -64,7 +64,7 @@ def main(folders: list[Path]) -> int:
         for rank in range(size)
     ]
     if len(ranks) == 1:  # CUDA does not survive a fork
-        run_rank(*ranks[0])
+        run_rank(*ranks[0], progress=1)
         return 0
     running = {_fork(*rank) for rank in ranks}
     while running:
@@ -82,10 +82,11 @@ def _fork(folder: Path, rank: int, world_size: int) -> int:
         return pid
     status = 1
     try:
+        progress = os.dup(1)
         log = os.open(folder / f"rank{rank}.log", os.O_WRONLY | os.O_CREAT)
         os.dup2(log, 1)
         os.dup2(log, 2)
-        run_rank(folder, rank, world_size)
+        run_rank(folder, rank, world_size, progress)
         status = 0
     except BaseException:
         traceback.print_exc()
@@ -94,8 +95,9 @@ def _fork(folder: Path, rank: int, world_size: int) -> int:
         os._exit(status)
 
 
-def run_rank(folder: Path, rank: int, world_size: int) -> None:
-    """Runs all cases of a job on one rank; rank 0 writes their results, by case."""
+def run_rank(folder: Path, rank: int, world_size: int, progress: int) -> None:
+    """Runs all cases of a job on one rank, with a line each on the descriptor `progress`; rank 0 writes their results,
+    by case."""
     os.environ |= {
         "RANK": str(rank),
         "LOCAL_RANK": str(rank),
@@ -111,6 +113,7 @@ def run_rank(folder: Path, rank: int, world_size: int) -> None:
         if case.update or case.engine not in built:
             built[case.engine] = build_worker(job["models"][case.engine.tied], case.engine)
         results[case] = run_case(built[case.engine], case, job["rows"][case.batch, case.engine.data_parallel], folder)
+        os.write(progress, f"rank {rank} of {world_size}: {case.name}\n".encode())
         if case.update:
             del built[case.engine]
     if rank == 0:
