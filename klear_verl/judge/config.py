@@ -46,8 +46,8 @@ class JudgeConfig(StrictModel):
     seed: int = 0
     granularity: Literal["test", "solution"] = Field(
         default="test",
-        description="test: a process per test. solution: one per solution, which runs one after the other; many times "
-        "faster for short tests, and weaker between the tests of one solution",
+        description="test: a process per test. solution: a process per solution, which runs its tests one after the "
+        "other; many times faster for short tests, and weaker between the tests of one solution",
     )
     budget_cpu_s: float = Field(default=30.0, gt=0, description="CPU time of one solution; the untested cases fail")
     stop_after_timeouts: int = Field(
