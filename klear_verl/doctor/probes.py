@@ -64,8 +64,7 @@ def check_vllm() -> Finding:
 
 def check_judge() -> list[Finding]:
     """The judge starts, judges a program, and says which layers of isolation hold."""
-    from klear_verl.judge.judge import Judge
-    from klear_verl.judge.problem import Problem, StdioTest
+    from klear_verl.judge import Judge, Problem, StdioTest
     from klear_verl.judge.sandbox import layers
 
     problem = Problem(id="doctor", tests=(StdioTest(input="21\n", output="42\n"),))

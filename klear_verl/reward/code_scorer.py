@@ -6,8 +6,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from klear_verl.judge.judge import Judge
-from klear_verl.judge.verdict import Judgement
+from klear_verl.judge import Judge, Judgement
 from klear_verl.reward.config import RewardConfig
 from klear_verl.reward.extraction import extract_program
 from klear_verl.reward.references import code_reference

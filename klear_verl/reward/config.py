@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from klear_verl.errors import DataError
-from klear_verl.judge.config import JudgeConfig
+from klear_verl.judge import JudgeConfig
 from klear_verl.reward.judge_pool.config import JudgePoolConfig
 from klear_verl.utils.config import StrictModel, did_you_mean, parse_config
 

@@ -17,8 +17,7 @@ from numbers import Integral, Real
 from typing import Any
 
 from klear_verl.errors import DataError
-from klear_verl.judge.formats import content_id, problem_from_ground_truth
-from klear_verl.judge.problem import Problem
+from klear_verl.judge import Problem, content_id, problem_from_ground_truth
 from klear_verl.reward.config import RewardConfig
 from klear_verl.reward.math.pool import MathPool
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from klear_verl.errors import DataError
-from klear_verl.judge.verdict import Judgement, Verdict
+from klear_verl.judge import Judgement, Verdict
 from klear_verl.reward.code_scorer import CodeScorer
 from klear_verl.reward.config import reward_config
 from klear_verl.reward.references import code_reference

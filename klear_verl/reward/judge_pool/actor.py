@@ -13,9 +13,7 @@ import os
 import socket
 
 from klear_verl.errors import KlearError
-from klear_verl.judge.config import JudgeConfig
-from klear_verl.judge.judge import Judge
-from klear_verl.judge.problem import Problem
+from klear_verl.judge import Judge, JudgeConfig, Problem
 from klear_verl.reward.judge_pool.config import Placement
 from klear_verl.reward.judge_pool.messages import Answer, Batch, Hello, ProblemCache, Reply, Run
 

@@ -24,9 +24,7 @@ from types import TracebackType
 import ray
 
 from klear_verl.errors import EnvironmentProblem, KlearError
-from klear_verl.judge.config import JudgeConfig
-from klear_verl.judge.problem import Problem
-from klear_verl.judge.verdict import Judgement, Usage, Verdict
+from klear_verl.judge import JudgeConfig, Judgement, Problem, Usage, Verdict
 from klear_verl.reward.judge_pool.config import JudgePoolConfig
 from klear_verl.reward.judge_pool.messages import Answer, ProblemPacker
 from klear_verl.reward.judge_pool.pool import JudgePool

@@ -22,7 +22,7 @@ from ray.exceptions import RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from klear_verl.errors import EnvironmentProblem, KlearError
-from klear_verl.judge.config import JudgeConfig
+from klear_verl.judge import JudgeConfig
 from klear_verl.reward.judge_pool.actor import JudgeActor
 from klear_verl.reward.judge_pool.config import JudgePoolConfig, Placement, plan
 from klear_verl.reward.judge_pool.messages import Answer, Hello

@@ -19,7 +19,7 @@ import ray
 from cachetools import LRUCache
 from ray.exceptions import RayError
 
-from klear_verl.judge.verdict import Judgement
+from klear_verl.judge import Judgement
 from klear_verl.reward.judge_pool.config import JudgePoolConfig, Placement
 from klear_verl.reward.judge_pool.messages import Answer, Batch, Hello, PackedProblem, Reply, Run
 

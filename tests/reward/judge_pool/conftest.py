@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from klear_verl.cpu import environment
-from klear_verl.judge.problem import Problem, StdioTest
+from klear_verl.judge import Problem, StdioTest
 
 TESTS = 4
 

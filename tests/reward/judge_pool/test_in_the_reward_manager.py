@@ -19,7 +19,7 @@ from omegaconf import OmegaConf  # noqa: E402
 from tensordict import TensorDict  # noqa: E402
 from verl import DataProto  # noqa: E402
 
-from klear_verl.judge.judge import Judge  # noqa: E402
+from klear_verl.judge import Judge  # noqa: E402
 from klear_verl.reward.judge_pool.client import RayJudge  # noqa: E402
 from klear_verl.reward.manager import KlearRewardManager  # noqa: E402
 from klear_verl.reward.score import EXTRA_INFO_KEYS, JUDGE_KEYS, VERDICT_KEYS  # noqa: E402

@@ -7,9 +7,7 @@ import os
 import pytest
 
 from klear_verl.errors import DataError
-from klear_verl.judge.config import JudgeConfig
-from klear_verl.judge.problem import Problem, StdioTest
-from klear_verl.judge.verdict import Judgement, Verdict
+from klear_verl.judge import JudgeConfig, Judgement, Problem, StdioTest, Verdict
 from klear_verl.reward.judge_pool.actor import JudgeActor
 from klear_verl.reward.judge_pool.config import Placement
 from klear_verl.reward.judge_pool.messages import Batch, ProblemPacker, Run

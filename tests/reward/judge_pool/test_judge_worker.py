@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 from ray.exceptions import ActorDiedError
 
-from klear_verl.judge.verdict import Judgement, Verdict
+from klear_verl.judge import Judgement, Verdict
 from klear_verl.reward.judge_pool.config import JudgePoolConfig, Placement
 from klear_verl.reward.judge_pool.messages import Answer, Hello, PackedProblem, Reply
 from klear_verl.reward.judge_pool.worker import JudgeWorker, Submission, choose

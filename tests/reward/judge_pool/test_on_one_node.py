@@ -15,10 +15,7 @@ import pytest
 ray = pytest.importorskip("ray")
 
 from klear_verl.errors import DataError, EnvironmentProblem  # noqa: E402
-from klear_verl.judge.config import JudgeConfig  # noqa: E402
-from klear_verl.judge.judge import Judge  # noqa: E402
-from klear_verl.judge.problem import CallTest, Problem, StdioTest  # noqa: E402
-from klear_verl.judge.verdict import Verdict  # noqa: E402
+from klear_verl.judge import CallTest, Judge, JudgeConfig, Problem, StdioTest, Verdict  # noqa: E402
 from klear_verl.reward.judge_pool.client import RayJudge  # noqa: E402
 from klear_verl.reward.judge_pool.config import JudgePoolConfig  # noqa: E402
 from klear_verl.reward.judge_pool.messages import Answer, Batch  # noqa: E402

@@ -11,8 +11,7 @@ import pytest
 ray = pytest.importorskip("ray")
 cluster_utils = pytest.importorskip("ray.cluster_utils")
 
-from klear_verl.judge.config import JudgeConfig  # noqa: E402
-from klear_verl.judge.verdict import Verdict  # noqa: E402
+from klear_verl.judge import JudgeConfig, Verdict  # noqa: E402
 from klear_verl.reward.judge_pool.client import RayJudge  # noqa: E402
 from klear_verl.reward.judge_pool.config import JudgePoolConfig  # noqa: E402
 
