@@ -7,19 +7,27 @@ import importlib
 import os
 import signal
 import sys
+from collections.abc import Callable
 
 from klear_verl.errors import KlearError
 
 COMMANDS = {
     "quickstart": ("klear_verl.quickstart.quickstart_cli", "the whole pipeline in miniature on this machine"),
-    "train": ("klear_verl.launch.train_cli", "RL with verl from a recipe"),
-    "sft": ("klear_verl.launch.sft_cli", "supervised fine-tuning with verl's trainer from a recipe"),
+    "train": ("klear_verl.launch.launcher:train", "RL with verl from a recipe"),
+    "sft": ("klear_verl.launch.launcher:sft", "supervised fine-tuning with verl's trainer from a recipe"),
     "score": ("klear_verl.scoring.cli", "score responses exactly as training would"),
     "eval": ("klear_verl.evaluation.eval_cli", "benchmark a model: avg@n and pass@k with intervals"),
     "ablate": ("klear_verl.ablation.ablate_cli", "train the variants of a comparison, each with several seeds"),
     "report": ("klear_verl.report.report_cli", "one HTML page of pictures from runs and evaluations"),
-    "doctor": ("klear_verl.doctor", "what works on this machine, which layer is missing, what to do"),
+    "doctor": ("klear_verl.doctor.command", "what works on this machine, which layer is missing, what to do"),
 }
+
+
+def entry_point(target: str) -> Callable[[list[str]], int]:
+    """The function that `module:function` names, or `module` for its `main`."""
+    module, _, function = target.partition(":")
+    found: Callable[[list[str]], int] = getattr(importlib.import_module(module), function or "main")
+    return found
 
 
 def usage() -> str:
@@ -43,8 +51,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"klear: unknown command '{arguments[0]}'\n\n{usage()}", file=sys.stderr)
         return 2
     try:
-        module = importlib.import_module(COMMANDS[arguments[0]][0])
-        status = int(module.main(arguments[1:]))
+        status = int(entry_point(COMMANDS[arguments[0]][0])(arguments[1:]))
         sys.stdout.flush()
         return status
     except BrokenPipeError:  # `klear … | head`

@@ -10,8 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Literal
 
 from klear_verl.cpu import environment
-from klear_verl.doctor import machine, packages, probes
-from klear_verl.doctor.finding import Finding, from_error, render
+from klear_verl.doctor import machine, probes
+from klear_verl.doctor.finding import Finding, as_json, from_error, render
 from klear_verl.errors import KlearError
 
 Check = Callable[[], "Finding | list[Finding]"]
@@ -30,15 +30,15 @@ def main(argv: list[str] | None = None) -> int:
     if options.recipe:
         environment.apply()
         findings += recipe_findings(options.recipe, options.overrides)
-    print(probes.as_json(findings) if options.json else render(findings))
+    print(as_json(findings) if options.json else render(findings))
     return int(any(finding.status == "FAIL" for finding in findings))
 
 
 def machine_findings() -> list[Finding]:
     """All checks that need no recipe, in the order of the report."""
     checks: list[Check] = [
-        lambda: packages.check_packages(environment.on_cpu()),
-        packages.check_entry_points,
+        lambda: machine.check_packages(environment.on_cpu()),
+        machine.check_entry_points,
         probes.check_plugin,
         probes.check_vllm,
         probes.check_judge,

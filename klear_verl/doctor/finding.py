@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import textwrap
 from collections.abc import Sequence
@@ -48,6 +49,12 @@ def render(findings: Sequence[Finding], width: int | None = None) -> str:
     names = ", ".join(dict.fromkeys(finding.name for finding in failed))
     verdict = f"{len(failed)} failed: {names}" if failed else "nothing failed"
     return "\n".join([*lines, "", f"{verdict}; {warned} to look at; {len(findings) - len(failed) - warned} fine"])
+
+
+def as_json(findings: list[Finding]) -> str:
+    """The findings as one JSON document: {"ok": bool, "findings": [{name, status, found, remedy}]}."""
+    rows = [vars(finding) for finding in findings]
+    return json.dumps({"ok": all(finding.status != "FAIL" for finding in findings), "findings": rows}, indent=2)
 
 
 def _wrap(line: str, width: int) -> list[str]:

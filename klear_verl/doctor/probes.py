@@ -7,7 +7,6 @@ Imports run in processes of their own, with the environment our commands set, an
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -136,9 +135,3 @@ def causes(stderr: str) -> str:
             ends = (later for later in lines[number + 1 :] if later and not later.startswith((" ", "Traceback")))
             found += [end for end in [next(ends, "")] if end and end not in found]
     return "\n".join(found) if found else "\n".join(lines[-3:])
-
-
-def as_json(findings: list[Finding]) -> str:
-    """The findings as one JSON document: {"ok": bool, "findings": [{name, status, found, remedy}]}."""
-    rows = [vars(finding) for finding in findings]
-    return json.dumps({"ok": all(finding.status != "FAIL" for finding in findings), "findings": rows}, indent=2)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `klear train` and `klear sft` share: compose, check, run under supervision, record how it ended."""
+"""`klear train` and `klear sft`: compose, check, run under supervision, record how it ended."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Literal
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from klear_verl.cpu import environment
 from klear_verl.errors import KlearError
 from klear_verl.launch.compose import compose
 from klear_verl.launch.estimate import estimate_lines
@@ -27,12 +28,31 @@ from klear_verl.utils.processes import python_module
 Kind = Literal["rl", "sft"]
 
 
+_USAGE = """usage: klear {command} RECIPE [hydra overrides…]
+
+RECIPE     the name of a packaged recipe (quickstart/{example}, …) or the path of a YAML file
+overrides  any key of verl's configuration, in Hydra's syntax: data.train_batch_size=64 klear.run_dir=runs/first
+           `--cfg` prints the composed configuration and stops
+"""
+
+
+def train(argv: Sequence[str]) -> int:
+    """`klear train RECIPE [overrides…]`: RL with verl, from a recipe; returns the exit status."""
+    return launch("rl", argv, _USAGE.format(command="train", example="math_rl"))
+
+
+def sft(argv: Sequence[str]) -> int:
+    """`klear sft RECIPE [overrides…]`: supervised fine-tuning with verl's trainer; returns the exit status."""
+    return launch("sft", argv, _USAGE.format(command="sft", example="sft"))
+
+
 def launch(kind: Kind, argv: Sequence[str], usage: str) -> int:
     """Runs a recipe to its end.
 
     Returns:
         0 finished, 1 failed while running, 2 refused before the start, 130 interrupted.
     """
+    environment.apply()
     if not argv or {"-h", "--help"} & set(argv):
         print(f"{usage}\nrecipes: {', '.join(recipe_names(kind))}")
         return 0 if argv else 2

@@ -18,7 +18,6 @@ from typing import BinaryIO
 
 from klear_verl.errors import KlearError
 from klear_verl.launch import processes, reaper
-from klear_verl.launch.liveness import Liveness
 from klear_verl.launch.progress import RunProgress
 from klear_verl.launch.run_dir import RunDir
 from klear_verl.utils.processes import python_module
@@ -115,7 +114,7 @@ def _follow(
     """Until the end. Returns why the run has to be ended, if it does not end by itself."""
     closed = False
     ended_at: float | None = None
-    liveness = Liveness()
+    liveness = processes.Liveness()
     while True:
         if ended_at is None and child.poll() is not None:
             ended_at = time.monotonic()

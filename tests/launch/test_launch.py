@@ -121,7 +121,7 @@ def checkpoint(folder, step):
 def test_a_finished_run_that_was_set_back_goes_on(monkeypatch, tmp_path, nothing_starts, unchecked):
     def supervise(command, run_dir, line):
         nothing_starts.append(command)
-        line.step = 15
+        line.done = 15
 
     monkeypatch.setattr(launch_module, "supervise", supervise)
     command = ["quickstart/math_rl", "klear.run_dir=r"]

@@ -21,13 +21,12 @@ import json, signal, sys
 from omegaconf import OmegaConf
 from klear_verl.launch.progress import RunProgress
 from klear_verl.launch.run_dir import RunDir, RunRecord
-from klear_verl.launch import supervise as room
-from klear_verl.launch import liveness
+from klear_verl.launch import processes, supervise as room
 from klear_verl.launch.supervise import RunFailed, supervise
 # The stubborn need killing after the patience anyhow, and the dead are dead: less patience makes the tests quicker,
 # not other.
 room.PATIENCE_S = room.LAST_WORDS_S = 0.5
-liveness.LOOK_EVERY_S, liveness.GRACE_S = 0.1, 1.0
+processes.LOOK_EVERY_S, processes.GRACE_S = 0.1, 1.0
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background starts with it ignored
 run = RunDir(sys.argv[1])
 run.start(RunRecord("rl", "recipe", 0), OmegaConf.create())

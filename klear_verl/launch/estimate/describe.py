@@ -9,10 +9,14 @@ from typing import Literal
 from omegaconf import DictConfig, OmegaConf
 
 from klear_verl.launch.estimate import settings
-from klear_verl.launch.estimate.model_shape import ModelShape, model_shape
-from klear_verl.launch.estimate.rollout import rollout_memory
-from klear_verl.launch.estimate.tokens import StepSize
-from klear_verl.launch.estimate.training import TrainingMemory, training_memory
+from klear_verl.launch.estimate.memory import (
+    ModelShape,
+    TrainingMemory,
+    model_shape,
+    rollout_memory,
+    training_memory,
+)
+from klear_verl.launch.estimate.settings import StepSize
 from klear_verl.launch.preflight.model import known_config
 from klear_verl.trainer.compatibility import uses_critic
 

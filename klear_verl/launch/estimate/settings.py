@@ -1,16 +1,32 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a composed configuration to the numbers that the estimates need. Values are taken as checked (preflight)."""
+"""From a composed configuration to the numbers that the estimates need: how a run trains, and how much one RL step
+generates and trains on, at most. Values are taken as checked (preflight)."""
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from klear_verl.launch.estimate.tokens import StepSize, step_size
-from klear_verl.launch.estimate.training import TrainingSetup
-from klear_verl.trainer.config import KlearConfig
+from klear_verl.launch.estimate.memory import TrainingSetup
+from klear_verl.trainer.config import GroupsConfig, KlearConfig
 from klear_verl.utils.config import parse_config
+
+
+@dataclass(frozen=True)
+class StepSize:
+    """Bounds of one step. `prompts` are generated (in mode "refill" at least these, and up to `most_prompts`);
+    `trained` is the number of groups that may train, in at most `updates` optimiser updates."""
+
+    prompts: int
+    most_prompts: int
+    n: int
+    trained: int
+    updates: int
+    response_tokens: int
+    total_tokens: int
 
 
 def ranks(cfg: DictConfig) -> int:
@@ -69,6 +85,36 @@ def rl_step(cfg: DictConfig) -> StepSize:
         n=int(cfg.actor_rollout_ref.rollout.n),
         prompt_length=int(cfg.data.max_prompt_length),
         response_length=int(cfg.data.max_response_length),
+    )
+
+
+def step_size(
+    groups: GroupsConfig, *, batch: int, mini_batch: int, epochs: int, n: int, prompt_length: int, response_length: int
+) -> StepSize:
+    """The size of a step under the trainer `klear_sync`.
+
+    Args:
+        groups: which groups are generated and which train (method, section 4).
+        batch, mini_batch: `data.train_batch_size` and `ppo_mini_batch_size`, in prompts.
+        epochs: `ppo_epochs`.
+        n: responses per prompt.
+        prompt_length, response_length: the limits, in tokens.
+
+    Returns:
+        Token counts are those of the prompts generated first, if every prompt and response had the limit's length.
+    """
+    prompts = groups.generate or batch
+    most = (groups.max_generate or 10 * batch) if groups.mode == "refill" else prompts
+    trained = prompts if groups.mode == "keep" else min(batch, most)
+    responses = prompts * n
+    return StepSize(
+        prompts=prompts,
+        most_prompts=most,
+        n=n,
+        trained=trained,
+        updates=math.ceil(trained / mini_batch) * epochs,
+        response_tokens=responses * response_length,
+        total_tokens=responses * (prompt_length + response_length),
     )
 
 
