@@ -17,7 +17,7 @@ import psutil
 import torch
 from verl.plugin.platform import PlatformBase, PlatformRegistry, platform_manager
 
-from klear_verl.cpu import vllm_distribution
+from klear_verl.cpu import vllm_plugin
 
 
 class CpuDeviceId(str):
@@ -169,7 +169,7 @@ class PlatformCPU(PlatformBase):
 
 def activate() -> None:
     """Makes this verl's platform and lets verl find the CPU build of vLLM. Idempotent."""
-    vllm_distribution.install()
+    vllm_plugin.install_distribution()
     current = platform_manager._current_platform
     if current is None or current.device_name != "cpu":
         platform_manager.set_platform(PlatformCPU())

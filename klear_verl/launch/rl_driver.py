@@ -20,7 +20,7 @@ from typing import Any
 import psutil
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from klear_verl.cpu import environment, fork_server, vllm_distribution
+from klear_verl.cpu import environment, fork_server, vllm_plugin
 from klear_verl.errors import KlearError
 from klear_verl.launch.preflight.ray_cluster import cluster_address
 from klear_verl.launch.run_dir import RunDir
@@ -36,7 +36,7 @@ def fork_from_here(config: DictConfig, run_dir: RunDir) -> str | None:
     """Has this run's processes forked from this one, where that can be; returns the interpreter to give to Ray."""
     if not environment.on_cpu() or cluster_address(config.ray_kwargs.ray_init) is not None:
         return None
-    vllm_distribution.install()
+    vllm_plugin.install_distribution()
     for module in fork_server.IMPORTED:
         importlib.import_module(module)
     program = run_dir.path / "python"

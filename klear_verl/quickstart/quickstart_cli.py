@@ -18,8 +18,7 @@ from pathlib import Path
 
 from klear_verl.cpu import environment
 from klear_verl.errors import ConfigError, DataError
-from klear_verl.quickstart.stages import NAMES, STAGES, QuickstartStage
-from klear_verl.quickstart.summary import last_line, write_summary
+from klear_verl.quickstart.stages import NAMES, STAGES, QuickstartStage, last_line, write_summary
 from klear_verl.quickstart.world import make_world
 from klear_verl.utils.processes import python_module
 from klear_verl.utils.signals import on_stop

@@ -1,17 +1,83 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The miniature world: tokenizer, random model, demonstrations, and disjoint train and held-out rows of both tasks,
-all from one seed."""
+"""The miniature world, all from one seed: a tokenizer and a random Qwen3 made on the spot from the tasks' own text (no
+download, nothing pretrained), demonstrations, and disjoint train and held-out rows of both tasks.
+"""
 
 from __future__ import annotations
 
 import json
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from klear_verl.quickstart import code_task, math_task, tiny_model
+from klear_verl.quickstart import code_task, math_task
 from klear_verl.utils.files import replacing_folder, write_json
+
+SPECIAL_TOKENS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+CHAT_TEMPLATE = (
+    "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+def build_tokenizer(texts: Iterable[str], vocab_size: int) -> Any:
+    """A byte-level BPE with single digits, ChatML special tokens and Qwen's chat format (without a default system
+    prompt)."""
+    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    bpe = Tokenizer(models.BPE())
+    digits = pre_tokenizers.Digits(individual_digits=True)
+    bpe.pre_tokenizer = pre_tokenizers.Sequence([digits, pre_tokenizers.ByteLevel(add_prefix_space=False)])
+    bpe.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size - 2, special_tokens=SPECIAL_TOKENS, initial_alphabet=alphabet, show_progress=False
+    )
+    chat_words = ["user\n", "assistant\n", "system\n"] * 100
+    bpe.train_from_iterator([*texts, *chat_words], trainer)
+    # As in Qwen3's tokenizer, the think tags are tokens of their own but not special: they stay in decoded text.
+    bpe.add_tokens([AddedToken(tag, normalized=False) for tag in ("<think>", "</think>")])
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=bpe, eos_token="<|im_end|>", pad_token="<|endoftext|>")
+    tokenizer.chat_template = CHAT_TEMPLATE
+    return tokenizer
+
+
+def build_model(tokenizer: Any, seed: int) -> Any:
+    """A Qwen3 of about half a million parameters; the vocabulary is exactly the tokenizer's."""
+    import torch
+    from transformers import Qwen3Config, Qwen3ForCausalLM
+
+    torch.manual_seed(seed)
+    config = Qwen3Config(
+        vocab_size=len(tokenizer),
+        hidden_size=128,
+        intermediate_size=384,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        head_dim=32,
+        max_position_embeddings=512,
+        tie_word_embeddings=True,
+        rope_theta=10000.0,
+        initializer_range=0.04,
+        eos_token_id=tokenizer.eos_token_id,
+        bos_token_id=None,
+        pad_token_id=tokenizer.pad_token_id,
+        dtype="float32",
+    )
+    model = Qwen3ForCausalLM(config)
+    model.generation_config.eos_token_id = tokenizer.eos_token_id
+    model.generation_config.pad_token_id = tokenizer.pad_token_id
+    return model
+
+
+def save_model(directory: Path, tokenizer: Any, model: Any) -> None:
+    """Writes both in Hugging Face's format."""
+    tokenizer.save_pretrained(directory)
+    model.save_pretrained(directory)
+
 
 DEMONSTRATIONS = 12_800
 WRONG_SHARE = 0.5
@@ -49,8 +115,8 @@ def _write(directory: Path, seed: int) -> dict[str, int]:
     code_train, code_held_out = code_task.split(rng, HELD_OUT["code"])
     demonstrations = [_demonstration(rng, math_train, code_train) for _ in range(DEMONSTRATIONS)]
     held_out = [_demonstration(rng, math_held_out, code_held_out) for _ in range(128)]
-    tokenizer = tiny_model.build_tokenizer((m["content"] for d in demonstrations for m in d["messages"]), VOCABULARY)
-    tiny_model.save(directory / "model", tokenizer, tiny_model.build_model(tokenizer, seed))
+    tokenizer = build_tokenizer((m["content"] for d in demonstrations for m in d["messages"]), VOCABULARY)
+    save_model(directory / "model", tokenizer, build_model(tokenizer, seed))
     tables: dict[str, list[dict[str, Any]]] = {
         "sft_train": demonstrations,
         "sft_held_out": held_out,

@@ -220,8 +220,8 @@ def test_vllms_cpu_linear_takes_new_weights_and_the_plugin_imports_no_verl():
     pytest.importorskip("vllm")
     report = report_of("""
 import torch
-from klear_verl.cpu import vllm_distribution, vllm_plugin
-vllm_distribution.install()
+from klear_verl.cpu import vllm_plugin
+vllm_plugin.install_distribution()
 vllm_plugin.register()
 import vllm.model_executor.layers.utils as utils
 layer = torch.nn.Linear(4, 3, bias=False)

@@ -130,7 +130,8 @@ def test_options_of_the_interpreter_make_it_the_interpreter(driver):
 def test_server_imports_no_ray():
     """Ray's library reads its process's environment when it is loaded: a fork would have the driver's."""
     code = (
-        "import importlib, sys; from klear_verl.cpu import fork_server, vllm_distribution; vllm_distribution.install();"
+        "import importlib, sys; from klear_verl.cpu import fork_server, vllm_plugin;"
+        "vllm_plugin.install_distribution();"
         "[importlib.import_module(name) for name in fork_server.IMPORTED]; print('ray' in sys.modules)"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ}, timeout=300)

@@ -64,11 +64,11 @@ def built(kind: str, tied: bool, **more: Any) -> int:
 def test_the_quickstarts_model_has_as_many_parameters_as_its_folder_says(tmp_path: Any) -> None:
     import json
 
-    from klear_verl.quickstart import tiny_model
+    from klear_verl.quickstart import world
 
-    tokenizer = tiny_model.build_tokenizer(["some text 12"], 512)
-    model = tiny_model.build_model(tokenizer, 0)
-    tiny_model.save(tmp_path, tokenizer, model)
+    tokenizer = world.build_tokenizer(["some text 12"], 512)
+    model = world.build_model(tokenizer, 0)
+    world.save_model(tmp_path, tokenizer, model)
     saved = json.loads((tmp_path / "config.json").read_text())
     assert shape_of(saved).parameters == sum(parameter.numel() for parameter in model.parameters())
 

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from klear_verl.quickstart import code_task, math_task, tiny_model
+from klear_verl.quickstart import code_task, math_task, world
 
 RNG = random.Random(0)
 TEXTS = [
@@ -20,12 +20,12 @@ TEXTS = [
     for problem in code_task.split(RNG, 0)[0]
     for text in (problem.prompt(), problem.demonstration(careless=False), problem.demonstration(careless=True))
 ]
-TOKENIZER = tiny_model.build_tokenizer(TEXTS, 512)
+TOKENIZER = world.build_tokenizer(TEXTS, 512)
 
 
 @pytest.fixture(scope="module")
 def model():
-    return tiny_model.build_model(TOKENIZER, seed=0)
+    return world.build_model(TOKENIZER, seed=0)
 
 
 @given(st.text(max_size=40))
@@ -79,7 +79,7 @@ def test_the_model_is_about_half_a_million_parameters_in_float32(model):
 
 
 def test_the_weights_are_a_function_of_the_seed(model):
-    again, other = (tiny_model.build_model(TOKENIZER, seed).state_dict() for seed in (0, 1))
+    again, other = (world.build_model(TOKENIZER, seed).state_dict() for seed in (0, 1))
     assert all(torch.equal(again[name], tensor) for name, tensor in model.state_dict().items())
     assert not torch.equal(other["lm_head.weight"], again["lm_head.weight"])
 
@@ -87,7 +87,7 @@ def test_the_weights_are_a_function_of_the_seed(model):
 def test_what_is_saved_loads_as_the_same_tokenizer_and_model(model, tmp_path):
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    tiny_model.save(tmp_path, TOKENIZER, model)
+    world.save_model(tmp_path, TOKENIZER, model)
     tokenizer = AutoTokenizer.from_pretrained(tmp_path)
     assert all(tokenizer(text).input_ids == TOKENIZER(text).input_ids for text in TEXTS[:50])
     assert tokenizer.chat_template == TOKENIZER.chat_template

