@@ -91,4 +91,4 @@ def test_help_is_quick_because_it_imports_no_heavy_package():
         "import sys; from klear_verl.cli import main; main(['--help']); "
         "sys.exit(bool({'torch', 'ray', 'verl', 'vllm', 'pydantic'} & set(sys.modules)))"
     )
-    assert subprocess.run([sys.executable, "-c", code], stdout=subprocess.DEVNULL, timeout=60).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code], stdout=subprocess.DEVNULL, timeout=250).returncode == 0

@@ -19,7 +19,7 @@ def report_of(code, **environment):
     script = f"import json, sys\nreport = {{}}\n{code}\nprint('REPORT' + json.dumps(report))"
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("VERL_", "RAY_"))}
     done = subprocess.run(
-        [sys.executable, "-c", script], env={**kept, **environment}, capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", script], env={**kept, **environment}, capture_output=True, text=True, timeout=250
     )
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout.split("REPORT")[1])

@@ -27,7 +27,7 @@ if (out / f"{run_dir.name}.lasts").exists():
 if (out / f"{run_dir.name}.fails").exists():
     sys.exit("klear: the run failed: MemoryError: no room\\n  remedy: make room")
 if (out / "in_pairs").exists():
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while len((out / "calls.txt").read_text().splitlines()) % 2:
         if time.monotonic() > deadline:
             sys.exit("alone")

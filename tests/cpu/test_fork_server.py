@@ -32,7 +32,7 @@ def driver(tmp_path):
         script = tmp_path / "driver.py"
         script.write_text(DRIVER.format(body=textwrap.indent(textwrap.dedent(body), " " * 4).strip()))
         command = [sys.executable, str(script), str(tmp_path / "python")]
-        return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout.strip()
+        return subprocess.run(command, check=True, capture_output=True, text=True, timeout=250).stdout.strip()
 
     return run
 
@@ -119,7 +119,7 @@ def test_process_ends_with_its_stand_in_and_all_with_the_driver(driver, tmp_path
 def test_without_a_server_it_is_the_interpreter(driver, tmp_path):
     driver("pass")
     code = "import sys; print('wave' in sys.modules)"
-    found = subprocess.run([tmp_path / "python", "-c", code], check=True, capture_output=True, text=True, timeout=60)
+    found = subprocess.run([tmp_path / "python", "-c", code], check=True, capture_output=True, text=True, timeout=250)
     assert found.stdout.strip() == "False"
 
 

@@ -42,7 +42,7 @@ def test_rows_are_read_only_so_far_ahead_and_none_is_begun_once_the_caller_stops
 
 
 def test_a_check_that_waits_holds_up_no_other():
-    both = threading.Barrier(2, timeout=20)  # passed only if two chunks are checked at once
+    both = threading.Barrier(2, timeout=120)  # passed only if two chunks are checked at once
 
     def check(row):
         if row % 32 == 0:

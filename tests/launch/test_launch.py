@@ -213,7 +213,7 @@ def test_the_record_names_recipe_kind_and_seed(tmp_path, unchecked, kind, overri
 
 def test_the_command_itself_refuses_with_status_2_and_one_message(tmp_path):
     command = [sys.executable, "-m", "klear_verl.cli", "train", "quickstart/mathrl"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=tmp_path)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=250, cwd=tmp_path)
     assert done.returncode == 2
     assert done.stderr.startswith("klear: unknown recipe")
     assert "Traceback" not in done.stderr

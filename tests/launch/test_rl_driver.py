@@ -71,7 +71,7 @@ def slow_ray(starts):
 def test_ray_that_is_slow_to_come_up_is_started_again_and_leaves_no_process():
     train, attempts = slow_ray(2)
     starting_ray_again(train)
-    assert [process.wait(timeout=10) for process in attempts[:2]] == [-signal.SIGKILL] * 2
+    assert [process.wait(timeout=120) for process in attempts[:2]] == [-signal.SIGKILL] * 2
     assert attempts[2].poll() is None
     attempts[2].kill()
 

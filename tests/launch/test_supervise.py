@@ -70,7 +70,7 @@ class Run:
         )
 
     def wait_for(self, text):
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 120
         while not (self.log_file.exists() and text in self.log_file.read_text()):
             assert time.monotonic() < deadline and self.process.poll() is None, self.process.communicate()
             time.sleep(0.02)
@@ -78,7 +78,7 @@ class Run:
     def descendants(self):
         return psutil.Process(self.process.pid).children(recursive=True)
 
-    def report(self, timeout=40):
+    def report(self, timeout=120):
         out, err = self.process.communicate(timeout=timeout)
         assert self.process.returncode == 0, err
         return {**json.loads(out), "shown": err, "log": self.log_file.read_text()}
@@ -120,7 +120,7 @@ def test_the_training_process_is_told_where_its_metrics_go(run, tmp_path):
 def test_output_that_is_not_utf8_is_kept_byte_for_byte(run, tmp_path):
     program = "import sys; sys.stdout.buffer.write(b'\\xff\\xfe step\\n')"
     one = run(program)
-    one.process.communicate(timeout=40)
+    one.process.communicate(timeout=120)
     # Only the first line: what the clean-up then says of shared memory may be about that of a test beside this one.
     assert (tmp_path / "log.txt").read_bytes().splitlines()[0] == b"\xff\xfe step"
 
@@ -196,7 +196,7 @@ def test_a_grandchild_that_holds_the_pipe_open_neither_hangs_the_run_nor_survive
     one = run(STUBBORN_CHILD + f"stubborn({pipe!r})\nprint('up', flush=True)\ntime.sleep(0.5)")
     one.wait_for("up")
     processes = one.descendants()
-    assert one.report(timeout=30)["end"] == "finished"
+    assert one.report(timeout=120)["end"] == "finished"
     assert not living(processes)
 
 
@@ -206,7 +206,7 @@ def test_a_command_killed_with_9_leaves_no_process_nor_shared_memory(run):
     one.wait_for("up")
     processes = one.descendants()
     one.process.kill()
-    assert not psutil.wait_procs(processes, timeout=20)[1]
+    assert not psutil.wait_procs(processes, timeout=120)[1]
     assert not os.path.exists(segment)
 
 
@@ -279,7 +279,7 @@ def test_a_real_segment_of_a_killed_process_is_removed():
         "resource_tracker.unregister('/' + s.name, 'shared_memory')\n"  # else Python's own tracker would remove it
         "print(s.name, flush=True)\nos.kill(os.getpid(), signal.SIGKILL)\n"
     )
-    name = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30).stdout.strip()
+    name = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120).stdout.strip()
     assert name in processes.shared_memory_segments()
     others = processes.shared_memory_segments() - {name}
     assert processes.sweep_shared_memory(before | others) == [name]

@@ -53,7 +53,7 @@ def test_the_same_seed_makes_the_same_bytes_in_another_process(made, tmp_path):
         "make_world(pathlib.Path(sys.argv[1]), 0)"
     )
     environment = {**os.environ, "PYTHONHASHSEED": "12345"}
-    subprocess.run([sys.executable, "-c", code, str(tmp_path / "world")], check=True, timeout=120, env=environment)
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "world")], check=True, timeout=250, env=environment)
     assert digests(tmp_path / "world") == digests(made)
 
 

@@ -166,7 +166,7 @@ def test_scoring_processes_end_with_a_killed_run(files):
         started = psutil.Process(process.pid).children(recursive=True)
         process.kill()
     assert len(started) > workers.MAX_THREADS
-    assert psutil.wait_procs(started, timeout=20)[1] == []
+    assert psutil.wait_procs(started, timeout=120)[1] == []
 
 
 def test_many_jobs_score_in_processes_as_few_do_in_threads(files, monkeypatch):

@@ -39,7 +39,7 @@ def run(zygote: Zygote, source: str) -> Outcome:
 
 def survivors() -> list[str]:
     """Living processes of this name, once a kill has had time to arrive."""
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 120
     while (found := living()) and time.monotonic() < deadline:
         time.sleep(0.01)
     return found
@@ -72,7 +72,7 @@ def test_process_that_ignores_signals_and_holds_the_pipe_is_killed_at_once(bare:
         bare, RENAME + "import signal\nsignal.signal(15, signal.SIG_IGN)\nif os.fork() == 0:\n    time.sleep(600)"
     )
     assert (outcome.ending, survivors()) == ("exit", [])
-    assert time.monotonic() - started < 30  # not after the ten minutes that it would sleep
+    assert time.monotonic() - started < 200  # not after the ten minutes that it would sleep
 
 
 def test_stopped_descendants_are_killed(bare: Zygote) -> None:
@@ -100,7 +100,7 @@ def test_everything_dies_with_the_session(bare: Zygote) -> None:
     with Session(bare, (RENAME + "time.sleep(600)").encode(), LIMITS, 1.0) as session:
         thread = threading.Thread(target=lambda: suppress_death(session))
         thread.start()
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 120
         while not living() and time.monotonic() < deadline:
             time.sleep(0.01)
         bare.close()

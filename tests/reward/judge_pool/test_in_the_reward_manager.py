@@ -24,7 +24,7 @@ from klear_verl.reward.judge_pool.client import RayJudge  # noqa: E402
 from klear_verl.reward.manager import KlearRewardManager  # noqa: E402
 from klear_verl.reward.score import EXTRA_INFO_KEYS, JUDGE_KEYS, VERDICT_KEYS  # noqa: E402
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 LIMIT = 512
 TRUTH = json.dumps({"inputs": ["1\n", "2\n", "3\n", "4\n"], "outputs": ["2\n", "4\n", "6\n", "8\n"]})

@@ -15,7 +15,7 @@ from klear_verl.judge import JudgeConfig, Verdict  # noqa: E402
 from klear_verl.reward.judge_pool.client import RayJudge  # noqa: E402
 from klear_verl.reward.judge_pool.config import JudgePoolConfig  # noqa: E402
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def judge(cluster):
         yield client
 
 
-def _wait_for(condition, patience_s=60.0):
+def _wait_for(condition, patience_s=200.0):
     deadline = time.monotonic() + patience_s
     while not condition():
         assert time.monotonic() < deadline, "did not come true"

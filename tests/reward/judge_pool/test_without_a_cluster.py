@@ -37,7 +37,7 @@ except EnvironmentProblem as problem:
 def output(script):
     """What a fresh interpreter prints."""
     environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, env=environment)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=250, env=environment)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
