@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """From a response to its reward: the text, the answer in it, its score, and what verl gets.
 
-A response passes `manager.py` (verl's reward manager), `response.py` (tokens to text to answer), `scorer.py`, then
-`math/scorer.py` or `code_scorer.py` and `extraction.py`, and comes back as a `Score` (`score.py`). `references.py` says
-what a row's ground truth may be. `judge_pool/` spreads the judge over a Ray cluster.
+A response passes `manager.py` (verl's reward manager), `response.py` (tokens to text to answer) and `scorer.py`; then
+`math/` grades its answer, or the judge the program that `extraction.py` finds in it; it comes back as a `Score`
+(`score.py`). `references.py` says what a row's ground truth may be. `judge_pool/` spreads the judge over a Ray cluster.
 
 What users import is here. Importing it imports neither verl nor Ray nor torch.
 """

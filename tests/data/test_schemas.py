@@ -115,7 +115,7 @@ BAD = {
 @pytest.mark.parametrize("format", FORMATS)
 @pytest.mark.parametrize("row", BAD.values(), ids=BAD.keys())
 def test_preflight_evaluation_score_and_manager_say_the_same_of_a_bad_row(tmp_path, monkeypatch, format, row):
-    monkeypatch.setattr("klear_verl.reward.code_scorer.start_judge", lambda *_: MagicMock())  # no program gets that far
+    monkeypatch.setattr("klear_verl.reward.scorer.start_judge", lambda *_: MagicMock())  # no program gets that far
     said = of_preflight(tmp_path, format, row)
     assert said.startswith(": ")
     assert of_evaluation(tmp_path, format, row) == said

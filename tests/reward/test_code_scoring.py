@@ -9,9 +9,9 @@ import pytest
 
 from klear_verl.errors import DataError
 from klear_verl.judge import Judgement, Verdict
-from klear_verl.reward.code_scorer import CodeScorer
 from klear_verl.reward.config import reward_config
 from klear_verl.reward.references import code_reference
+from klear_verl.reward.scorer import CodeScorer
 
 DOUBLE = "print(2 * int(input()))"
 HALF_RIGHT = "n = int(input())\nprint(2 * n if n < 0 or n == 1 else 0)"

@@ -25,7 +25,7 @@ import functools
 from ray._private import services
 services.find_gcs_addresses = functools.cache(set)  # a cluster of somebody else may run beside the tests
 from klear_verl.errors import EnvironmentProblem
-from klear_verl.reward.code_scorer import CodeScorer
+from klear_verl.reward.scorer import CodeScorer
 from klear_verl.reward.config import reward_config
 try:
     CodeScorer(reward_config({"judge_pool": {"mode": "ray"}}))

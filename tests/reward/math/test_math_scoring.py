@@ -8,7 +8,7 @@ import pytest
 from klear_verl.errors import DataError
 from klear_verl.reward.config import reward_config
 from klear_verl.reward.math.pool import MathGrade
-from klear_verl.reward.math.scorer import MathScorer
+from klear_verl.reward.scorer import MathScorer
 
 
 def test_correct_answer_after_thinking_is_plus_one(scorer, math_request):
