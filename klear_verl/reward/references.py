@@ -157,7 +157,12 @@ def reference_shape(gold: str) -> str:
 @lru_cache(maxsize=64)
 def _read_problem(text: str, fn_name: str | None) -> Problem:
     # The responses of a group arrive together, and the tests of one problem can be megabytes of JSON.
-    return problem_from_ground_truth(text, problem_id=content_id(text), extra_info={"fn_name": fn_name})
+    identity = content_id(text)
+    try:
+        return problem_from_ground_truth(text, problem_id=identity, extra_info={"fn_name": fn_name})
+    except DataError as error:
+        # A digest names nothing to a person; the caller names the row.
+        raise DataError(error.what.removeprefix(f"problem {identity}: "), error.remedy) from error
 
 
 def _plain(value: Any) -> Any:

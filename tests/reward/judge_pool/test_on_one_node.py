@@ -80,8 +80,18 @@ def _in_the_background(client, problem, sources):
 
 
 def _running():
-    """The zygotes' descendants that run a program, below the actor."""
-    return [p for actor in _actors() for p in actor.children(recursive=True)]
+    """Processes of programs. A zygote at rest has a process of its own below it, so these are three levels down."""
+    level = _actors()
+    for _ in range(3):
+        level = [child for process in level for child in _children(process)]
+    return level
+
+
+def _children(process):
+    try:
+        return process.children()
+    except psutil.NoSuchProcess:
+        return []
 
 
 def test_judgements_are_those_of_the_local_judge(judge, double, program):
