@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from klear_verl.cpu import forked_python
+from klear_verl.utils.signals import STOP_SIGNALS
 
 IMPORTED = (
     "torch.distributed.fsdp",
@@ -45,8 +46,6 @@ IMPORTED = (
 )
 """Nine tenths of what a process of a run imports. Not Ray, and so neither verl nor the rest of vLLM: Ray's library
 reads the environment of its process, with the job's id and the raylet's, when it is loaded."""
-
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def start(program: Path) -> None:
@@ -86,7 +85,7 @@ class _Server:
     along."""
 
     def __init__(self, listener: socket.socket, lifeline: int):
-        for number in SIGNALS:
+        for number in STOP_SIGNALS:
             signal.signal(number, signal.SIG_IGN)  # it ends with the driver, which ends when asked
         self._lifeline = lifeline
         self._selector = selectors.DefaultSelector()
@@ -162,7 +161,7 @@ def _receive(connection: socket.socket) -> dict[str, Any] | None:
 
 def _become(request: dict[str, Any]) -> None:
     """Makes this fork what the client was: its environment, folder and files, and no other file."""
-    for number in SIGNALS:
+    for number in STOP_SIGNALS:
         signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
     first_free = max(request["files"]) + 1
     # Out of the way of the numbers that they are to have, then into place.
