@@ -37,7 +37,8 @@ counts to how long that takes: no towers of powers, factorials, sums or logarith
 _POWER_OR_NUMBER = re.compile(r"\^(?:[0-9]|\{-?[0-9]+\})|[0-9]+")
 
 _ANY_ANSWER = "\\boxed{0}"
-"""Compared with a reference to see whether anything can be: 9^{9^{9^9}} is read at once, and takes for ever then."""
+"""Compared with each reference, to see whether an answer can be: 9^{9^{9^9}} is read at once, and its comparison with
+anything runs into the time limit."""
 
 
 def math_reference(truth: Any, where: str) -> str:

@@ -126,6 +126,6 @@ class ProblemCache:
 
 def _cache_of_bytes(capacity_mib: float, size_bytes: Callable[[Any], int]) -> LRUCache[Any, Any]:
     """A cache of so many bytes. What is larger than all of it counts as all of it, so that the last one put is kept,
-    whatever its size: otherwise an actor would ask for it for ever."""
+    whatever its size: otherwise an actor would ask for it with every solution."""
     capacity_bytes = capacity_mib * 2**20
     return LRUCache(capacity_bytes, getsizeof=lambda entry: min(capacity_bytes, size_bytes(entry)))

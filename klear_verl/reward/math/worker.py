@@ -7,7 +7,7 @@ a pair takes too long, even inside one C call, and even if its parent is gone.
 
 Protocol, JSON per line. In: {"gold", "answer", "cpu_s"}. Out: first {"ready": true}, then {"outcome", "detail",
 "cpu_s"} with outcome "correct", "wrong", "bad_gold" (the reference cannot be parsed) or "error" (math-verify raised:
-nobody's answer was judged).
+the answer was not judged).
 """
 
 from __future__ import annotations
