@@ -30,7 +30,7 @@ TESTED = {
     "transformers": "5.10.4",
     "tensordict": "0.10.0",
     "TransferQueue": "0.1.11",
-    "math-verify": "0.9.0",
+    "python-flint": "0.9.0",
     "pyseccomp": "0.1.2",
     "hydra-core": "1.3.8",
 }

@@ -105,8 +105,8 @@ def check_math() -> Finding:
     seconds = time.monotonic() - started
     if grade.outcome != "correct":
         found = f"1/2 against 0.5 was graded '{grade.outcome}' {grade.detail}"
-        return Finding("math grader", "FAIL", found, "pip install math-verify==0.9.0 (with latex2sympy2_extended)")
-    return Finding("math grader", "ok", f"math-verify in a worker process ({seconds:.1f} s)")
+        return Finding("math grader", "FAIL", found, "pip install python-flint==0.9.0")
+    return Finding("math grader", "ok", f"grades in a worker process ({seconds:.1f} s)")
 
 
 def _run(code: str) -> tuple[str | None, str, float]:

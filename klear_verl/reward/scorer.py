@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from klear_verl.reward.judge_pool.client import RayJudge
 
 _QUEUED_PER_JOB = 4
-_RETRIED = ("timeout", "crash")
+_OURS = ("stalled", "crash")
+"""Ends of a grader process that may be the machine's doing: tried once more."""
 
 
 class Scorer:
@@ -137,7 +138,7 @@ class Scorer:
 
 
 class MathScorer:
-    """The math reward: binary on final correctness, graded by math-verify on what follows `</think>`. Thread-safe."""
+    """The math reward: binary on final correctness, of what follows `</think>`. Thread-safe."""
 
     def __init__(self, config: RewardConfig, pool: MathPool | None = None):
         self._config = config
@@ -148,9 +149,9 @@ class MathScorer:
         """Scores one response.
 
         Without `</think>` (where required) there is no answer: malformed, and its task score is a wrong answer's.
-        Without `<think>` the answer is graded for the task score, but the score is the format's. A grading that times
-        out or crashes is tried once more, in another process; if that fails too, or if the reference has no
-        mathematical reading, the response is ungraded.
+        Without `<think>` the answer is graded for the task score, but the score is the format's. An answer that breaks
+        the grader (its CPU time, its memory, an error) is wrong if the reference is fine by itself: no answer may gain
+        by that. It is ungraded if the reference is at fault, or if our machinery fails twice.
 
         Raises:
             DataError: the ground truth is not a reference answer.
@@ -182,7 +183,15 @@ class MathScorer:
 
     def _grade(self, gold: str, answer: str) -> MathGrade:
         grade = self._pool.grade(gold, answer)
-        return self._pool.grade(gold, answer) if grade.outcome in _RETRIED else grade
+        if grade.outcome in _OURS:
+            grade = self._pool.grade(gold, answer)
+        if grade.outcome not in ("timeout", "error", "crash"):
+            return grade
+        # The reference against itself: if that goes well, the answer did it.
+        own = self._pool.grade(gold, f"\\boxed{{{gold}}}")
+        if own.outcome == "correct":
+            return replace(grade, outcome="wrong", detail=f"the answer breaks the grader: {grade.detail}")
+        return own if own.outcome == "bad_gold" else grade
 
 
 class CodeScorer:

@@ -42,8 +42,8 @@ def test_tested_set_is_fine_whatever_the_build_of_torch() -> None:
 
 
 def test_missing_package_fails_with_the_command_that_installs_it() -> None:
-    finding = package("math-verify", installed(math_verify=None))
-    assert (finding.status, finding.remedy) == ("FAIL", "pip install math-verify==0.9.0")
+    finding = package("python-flint", installed(python_flint=None))
+    assert (finding.status, finding.remedy) == ("FAIL", "pip install python-flint==0.9.0")
 
 
 def test_another_verl_fails_and_another_ray_is_only_looked_at() -> None:

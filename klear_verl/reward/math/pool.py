@@ -28,12 +28,13 @@ from klear_verl.errors import EnvironmentProblem
 START_TIMEOUT_S = 120.0
 _WORKER = str(Path(__file__).resolve().with_name("worker.py"))
 
-Outcome = Literal["correct", "wrong", "bad_gold", "error", "timeout", "crash"]
+Outcome = Literal["correct", "wrong", "bad_gold", "error", "timeout", "stalled", "crash"]
 
 
 @dataclass(frozen=True)
 class MathGrade:
-    """The outcome of one pair: `worker.py`'s, or "timeout" or "crash" when the process was killed or died on it."""
+    """The outcome of one pair: `worker.py`'s, or how its process ended: "timeout" (its CPU time was up), "stalled" (no
+    answer within the wall-clock time, though CPU time was left), or "crash"."""
 
     outcome: Outcome
     detail: str = ""
@@ -68,7 +69,7 @@ class MathPool:
                 raise EnvironmentProblem("the math grader pool is closed", "grade before closing the scorer")
             worker = worker or _Worker(self._memory_mib)
             result = worker.grade({"gold": gold, "answer": answer, "cpu_s": self._cpu_s}, self._wall_s)
-            if result.outcome in ("timeout", "crash"):
+            if result.outcome in ("timeout", "stalled", "crash"):
                 worker.kill()
                 worker = None
                 self.restarts += 1
@@ -111,7 +112,7 @@ class _Worker:
             self.kill()
             raise EnvironmentProblem(
                 f"the math grader process did not start (exit status {code})",
-                "its error is on standard error above; check that math-verify is installed and memory is left",
+                "its error is on standard error above; check that python-flint is installed and memory is left",
             ) from error
 
     def grade(self, request: dict[str, Any], wall_s: float) -> MathGrade:
@@ -123,7 +124,7 @@ class _Worker:
             reply = json.loads(self._read_line(wall_s))
         except TimeoutError:
             self.kill()
-            return MathGrade("timeout", f"over {wall_s:g} s of wall-clock time", 0.0, time.monotonic() - start)
+            return MathGrade("stalled", f"over {wall_s:g} s of wall-clock time", 0.0, time.monotonic() - start)
         except (EOFError, BrokenPipeError):
             return self._post_mortem(request, time.monotonic() - start)
         return MathGrade(reply["outcome"], reply["detail"], reply["cpu_s"], time.monotonic() - start)

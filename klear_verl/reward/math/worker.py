@@ -1,84 +1,57 @@
 # SPDX-License-Identifier: Apache-2.0
 """One grader process: reads a gradable pair per line on standard input, writes the outcome per line on standard output.
 
-Run as a file, by `pool.MathPool` only, it imports math-verify and nothing heavier. math-verify's own time-outs are off:
-they need signal.alarm in a main thread and report a time-out as "not equal". Instead the kernel kills this process when
-a pair takes too long, even inside one C call, and even if its parent is gone.
+Run as a file, by `pool.MathPool` only, it imports this folder and python-flint and nothing heavier: the packages above
+this folder are made here, empty. The judge bounds all that it computes; should it meet something that takes too long
+all the same, the kernel kills this process, even inside one C call, and even if its parent is gone.
 
 Protocol, JSON per line. In: {"gold", "answer", "cpu_s"}. Out: first {"ready": true}, then {"outcome", "detail",
-"cpu_s"} with outcome "correct", "wrong", "bad_gold" (the reference cannot be parsed) or "error" (math-verify raised:
-the answer was not judged).
+"cpu_s"} with outcome "correct", "wrong", "bad_gold" (nothing can be compared with the reference) or "error" (the judge
+raised; `scorer.py` finds out whose fault it is).
 """
 
 from __future__ import annotations
 
 import json
-import logging
 import os
-import re
 import resource
 import signal
 import sys
 import time
-from functools import lru_cache
-from typing import Any
+import types
 
-from math_verify import ExprExtractionConfig, LatexExtractionConfig, parse, verify
-from sympy import Basic, MatrixBase
+_here = os.path.dirname(os.path.abspath(__file__))
+if __name__ == "__main__":
+    _room = os.path.dirname(_here)
+    for _name, _path in (("klear_verl", os.path.dirname(_room)), ("klear_verl.reward", _room)):
+        _package = types.ModuleType(_name)
+        _package.__path__ = [_path]
+        sys.modules[_name] = _package
 
-# A boxed answer is what prompts ask for, so it wins over any other expression of the answer.
-_EXTRACTION = (LatexExtractionConfig(boxed_match_priority=0), ExprExtractionConfig())
-# math-verify reads no percentage at the end of a box, and elsewhere takes 10 and 10% for equal.
-_BOXED_PERCENT = re.compile(r"\s*\\?%\s*}")
-_PLAIN_PERCENT = re.compile(r"[-+\d.,\s]+\\?%\s*")
-
-
-def parse_expression(text: str) -> list[Any]:
-    """What math-verify finds in `text`: sympy expressions and their source strings; empty if nothing."""
-    text = _BOXED_PERCENT.sub("}", text)
-    return parse(text, _EXTRACTION, parsing_timeout=None, raise_on_error=True)
-
-
-@lru_cache(maxsize=64)
-def parse_gold(gold: str) -> tuple[Any, ...]:
-    """Parses a reference: `4`, `\\boxed{4}`, `$\\frac{1}{2}$`, bare LaTeX. Empty if it has no mathematical reading.
-
-    A bare reference is boxed, since bare text is searched for numbers only (`3\\sqrt{2}` would read as 3).
-    """
-    if _PLAIN_PERCENT.fullmatch(gold):
-        text = gold.replace("\\%", "%")
-    else:
-        text = gold if "\\boxed" in gold or "$" in gold else f"\\boxed{{{gold}}}"
-    parsed = parse_expression(text)
-    return tuple(parsed) if any(isinstance(item, (Basic, MatrixBase)) for item in parsed) else ()
+from klear_verl.reward.math.judge import grade as judge  # noqa: E402
+from klear_verl.reward.math.judge import reference_fault  # noqa: E402
 
 
 def grade(gold: str, answer: str) -> tuple[str, str]:
     """(outcome, detail) of one pair; see the protocol."""
+    if fault := reference_fault(gold):
+        return "bad_gold", fault
     try:
-        reference = parse_gold(gold)
-    except Exception as error:  # math-verify and sympy raise anything; the caller reports it as ungraded
-        return "bad_gold", f"{type(error).__name__}: {error}"
-    if not reference:
-        return "bad_gold", "no mathematical expression in it"
-    try:
-        candidate = parse_expression(answer)
-        if not candidate:
-            return "wrong", "no mathematical expression in the answer"
-        equal = verify(list(reference), candidate, timeout_seconds=None, raise_on_error=True)
-    except Exception as error:  # likewise: "error" is reported as ungraded, never as wrong
-        return "error", f"{type(error).__name__}: {error}"
-    return ("correct", "") if equal else ("wrong", f"got {str(candidate[-1])[:200]!r}")
+        right, found = judge(gold, answer)
+    except Exception as error:  # whatever an answer provokes, RecursionError and MemoryError included, is reported
+        return "error", f"{type(error).__name__}: {str(error)[:200]}"
+    return ("correct", "") if right else ("wrong", f"got {found[:200]!r}" if found else "no answer found")
 
 
 def main() -> None:
     """Grades until standard input closes."""
+    # Integers of any length may be read; how long they may be is bounded where they are.
+    sys.set_int_max_str_digits(0)
     memory_bytes = int(sys.argv[1]) * 2**20
     resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # a parent that is gone needs no traceback
-    logging.disable(logging.CRITICAL)  # math-verify warns about the time-outs we switch off on purpose
     # Replies go out on a private descriptor: nothing that prints can corrupt them.
     replies = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)

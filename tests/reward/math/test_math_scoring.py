@@ -53,10 +53,34 @@ def test_unparsable_reference_is_ungraded_and_named(scorer, math_request):
     assert "unparsable reference '\\\\frac{'" in result.detail
 
 
-def test_grader_time_out_is_ungraded_never_wrong(scorer, math_request):
-    result = scorer.score(math_request("<think></think>\\boxed{9^{9^{9^{9}}}}"))
-    assert (result.score, result.status) == (None, "ungraded")
-    assert "timeout" in result.detail
+class EndingPool:
+    """Ends as told on an answer, and as told on the reference itself."""
+
+    def __init__(self, *outcomes):
+        self.grades = [MathGrade(outcome, "as told") for outcome in outcomes]
+
+    def grade(self, gold, answer):
+        return self.grades.pop(0)
+
+
+@pytest.mark.parametrize("outcomes", [("timeout",), ("error",), ("crash", "crash")])
+def test_an_answer_that_breaks_the_grader_is_wrong_where_the_reference_is_fine(math_request, outcomes):
+    scorer = MathScorer(reward_config(None), pool=EndingPool(*outcomes, "correct"))
+    result = scorer.score(math_request("<think></think>4"))
+    assert (result.score, result.acc, result.status) == (-1.0, False, "graded")
+    assert result.detail == "the answer breaks the grader: as told"
+
+
+@pytest.mark.parametrize("outcomes", [("timeout", "timeout"), ("error", "bad_gold"), ("stalled", "stalled")])
+def test_a_reference_that_breaks_it_too_and_a_machine_that_stalls_twice_leave_it_ungraded(math_request, outcomes):
+    result = MathScorer(reward_config(None), pool=EndingPool(*outcomes)).score(math_request("<think></think>4"))
+    assert (result.score, result.acc, result.status) == (None, None, "ungraded")
+
+
+def test_an_answer_without_end_is_wrong_and_costs_no_more_than_its_time(scorer, math_request):
+    tower = scorer.score(math_request("<think></think>\\boxed{9^{9^{9^{9}}}}"))
+    ones = scorer.score(math_request("<think></think>" + "1 " * 20_000))
+    assert [(result.score, result.status) for result in (tower, ones)] == [(-1.0, "graded")] * 2
 
 
 class FlakyPool:
