@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from klear_verl.errors import DataError
 from klear_verl.judge import CallTest, Problem, StdioTest, problem_from_ground_truth
-from klear_verl.judge.formats.livecodebench import unpack_text, unpickle_text
+from klear_verl.judge.formats.pairs import unpack_text, unpickle_text
 
 
 def read(truth: Any) -> Problem:

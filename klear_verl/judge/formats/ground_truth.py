@@ -11,8 +11,7 @@ from typing import Any, NamedTuple, get_args
 from klear_verl.errors import DataError
 from klear_verl.judge.formats.asserts import functional_tests, humaneval_tests, mbpp_tests, pytest_tests
 from klear_verl.judge.formats.checks import REMEDY, as_name, as_positive, parse_json, type_name
-from klear_verl.judge.formats.livecodebench import livecodebench_tests
-from klear_verl.judge.formats.pairs import pair_tests, read_list_file
+from klear_verl.judge.formats.pairs import livecodebench_tests, pair_tests, read_list_file
 from klear_verl.judge.problem import Comparison, Problem, Test
 from klear_verl.utils.config import did_you_mean
 
