@@ -121,16 +121,16 @@ def _run(spec: AblationSpec, runs: Sequence[PlannedRun], jobs: int, record: Reco
     line.phase(f"{len(runs)} runs, {len(runs) - len(waiting)} of them finished already")
     places = {run.directory: f"{number}/{len(runs)} {run.title}" for number, run in enumerate(runs, start=1)}
 
-    def told(run: PlannedRun, text: str) -> None:
+    def show(run: PlannedRun, text: str) -> None:
         line.phase(f"{places[run.directory]}: {text}")
 
-    def changed(run: PlannedRun, status: RunStatus, detail: str | None) -> None:
+    def record_status(run: PlannedRun, status: RunStatus, detail: str | None) -> None:
         record.set(run, status, detail)
         if status != "running":
             line.close(f"{places[run.directory]}: {status}")
 
     try:
-        Runner(command, told, changed).run(waiting, jobs)
+        Runner(command, show, record_status).run(waiting, jobs)
     except KeyboardInterrupt:
         return True
     return False

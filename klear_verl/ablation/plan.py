@@ -254,7 +254,7 @@ def check_arms(arms: Sequence[PlannedArm]) -> None:
     """Makes the checks of `klear train` for every arm, before the first run.
 
     Raises:
-        KlearError: what `klear train` would refuse; problems that arms share are told once.
+        KlearError: what `klear train` would refuse; problems that several arms share are listed once.
     """
     problems: dict[str, tuple[KlearError, list[str]]] = {}
     for arm in arms:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A command as a job of a Ray cluster, as if it ran here: its output comes out, its end is this process's end, and
-whoever ends this process ends the job.
+"""A command as a job of a Ray cluster, as if it ran here: its output appears here, this process ends when the job does,
+and ending this process ends the job.
 
 Run as `python -m klear_verl.ablation.ray_job ADDRESS COMMAND…`. The cluster's head must see this directory and this
 Python at the same paths. The job's driver starts on the head node; what it starts goes where Ray puts it.

@@ -30,8 +30,8 @@ from klear_verl.utils.files import write_json
 from klear_verl.utils.signals import on_stop
 
 RunStatus = Literal["waiting", "running", "finished", "failed", "interrupted"]
-Told = Callable[[PlannedRun, str], None]
-Changed = Callable[[PlannedRun, RunStatus, str | None], None]
+OnLine = Callable[[PlannedRun, str], None]
+OnStatus = Callable[[PlannedRun, RunStatus, str | None], None]
 
 TAIL_LINES = 30
 _PREFIX = re.compile(r"^\[[^\]]*\] ")
@@ -98,14 +98,14 @@ class Runner:
 
     Args:
         command: what runs one: given a run's arguments, it ends with 0 if the run is finished. `klear train`.
-        told: called with each line that a run prints.
-        changed: called whenever a run starts or ends, with the reason where it failed.
+        on_line: called with each line that a run prints.
+        on_status: called whenever a run starts or ends, with the reason where it failed.
     """
 
-    def __init__(self, command: Sequence[str], told: Told, changed: Changed):
+    def __init__(self, command: Sequence[str], on_line: OnLine, on_status: OnStatus):
         self._command = list(command)
-        self._told = told
-        self._changed = changed
+        self._on_line = on_line
+        self._on_status = on_status
         self._mutex = threading.Lock()
         self._living: set[subprocess.Popen[str]] = set()
         self._stopping = False
@@ -121,7 +121,7 @@ class Runner:
             try:
                 for future in as_completed(futures):
                     future.result()
-            except BaseException:  # a full disk: the pool must not go on to the next run before it is told
+            except BaseException:  # such as a full disk: the pool must not begin the next run
                 self._stop()
                 raise
         if self._stopping:
@@ -144,23 +144,23 @@ class Runner:
             self._living.add(process)
             if self._stopping:  # since the line above: this one was not among the living yet
                 process.send_signal(signal.SIGTERM)
-            self._changed(run, "running", None)
+            self._on_status(run, "running", None)
         assert process.stdout is not None
         tail: deque[str] = deque(maxlen=TAIL_LINES)
         for line in process.stdout:
             text = _PREFIX.sub("", line.rstrip())
             tail.append(text)
             with self._mutex:
-                self._told(run, text)
+                self._on_line(run, text)
         code = process.wait()
         with self._mutex:
             self._living.discard(process)
             if code == 0:
-                self._changed(run, "finished", None)
+                self._on_status(run, "finished", None)
             elif self._stopping:
-                self._changed(run, "interrupted", None)
+                self._on_status(run, "interrupted", None)
             else:
-                self._changed(run, "failed", _reason(list(tail), code))
+                self._on_status(run, "failed", _reason(list(tail), code))
 
     def _stop(self) -> None:
         """Asks the runs to end, and lets none begin. Takes no lock: it may be called as a signal handler, amid code

@@ -229,13 +229,13 @@ def percent(label: str, name: str, colour: str | None = None) -> Line:
 
 def groups(stage: Stage) -> Chart | None:
     """What became of the groups and responses of each step."""
-    fates = {
+    outcomes = {
         "trained": ("trained", PALETTE[2]),
         "no signal": ("no_signal", PALETTE[6]),
         "too few live": ("too_few_live", PALETTE[4]),
         "surplus": ("surplus", PALETTE[5]),
     }
-    of_groups = [Line(words, (f"klear/groups/{name}",), colour=colour) for words, (name, colour) in fates.items()]
+    of_groups = [Line(words, (f"klear/groups/{name}",), colour=colour) for words, (name, colour) in outcomes.items()]
     of_responses = [
         Line("cut off", ("klear/masked/overlong",), colour=PALETTE[1]),
         Line("ungraded", ("klear/masked/ungraded",), colour=PALETTE[3]),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Puts the page together: what is said first, which pictures follow, and the alarms nobody may overlook."""
+"""Puts the page together: what is said first, which pictures follow, and the alarms, which come before all else."""
 
 from __future__ import annotations
 

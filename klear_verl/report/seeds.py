@@ -44,7 +44,7 @@ class Stage:
 
     @property
     def title(self) -> str:
-        """The recipe as a person says it: `quickstart/math_rl` is "Math RL"."""
+        """The recipe's name for a heading: `quickstart/math_rl` is "Math RL"."""
         return TITLES.get(self.recipe.rsplit("/", 1)[-1], self.recipe)
 
     @property

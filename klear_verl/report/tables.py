@@ -210,7 +210,7 @@ def percent(rate: float | None) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """Seconds as a person says them."""
+    """Seconds as `45 s`, `3 min 05 s` or `2 h 10 min`."""
     if seconds is None:
         return MISSING
     if seconds < 60:

@@ -3,8 +3,8 @@
 
 By flock: the lock goes when the last process that shares its descriptor has ended, however it ends. (Not by the library
 filelock: its release unlocks for all who share the descriptor, and the process that cleans up behind a killed training
-command must go on holding it.) Where a file system has no flock, such as Lustre mounted without it, the user is told;
-nobody writes unprotected unless told to.
+command must go on holding it.) Where a file system has no flock, such as Lustre mounted without it, taking a lock is
+an error, unless KLEAR_NO_LOCKS=1 says that one is not needed.
 """
 
 from __future__ import annotations
