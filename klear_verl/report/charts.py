@@ -24,8 +24,8 @@ from klear_verl.report.drawing import (
     step_axis,
     to_svg,
 )
+from klear_verl.report.schema import REWARD
 from klear_verl.report.seeds import Curve, Stage, band
-from klear_verl.utils.metrics import REWARD
 
 
 def reward(stage: Stage) -> Chart | None:

@@ -17,10 +17,11 @@ from matplotlib.figure import Figure
 
 from klear_verl.report.charts import REGIONS
 from klear_verl.report.drawing import PALETTE, Chart, figure, legend_above, looks, slug, step_axis, to_svg
+from klear_verl.report.schema import REWARD
 from klear_verl.report.seeds import FEWEST, Interval, mean_interval, paired_difference
 from klear_verl.report.sources import Ablation, ComparedArm
 from klear_verl.report.tables import EDGE, MISSING, Table, duration
-from klear_verl.utils.metrics import REWARD, Metrics
+from klear_verl.utils.metrics import Metrics
 
 BAND = "Thin lines: single seeds; bold: their mean; shaded: its 95 % t-interval."
 

@@ -27,11 +27,10 @@ from klear_verl.report.drawing import (
     step_axis,
     to_svg,
 )
-from klear_verl.report.schema import BenchmarkResult, TrainingRun
+from klear_verl.report.schema import REWARD, BenchmarkResult, TrainingRun
 from klear_verl.report.seeds import group
 from klear_verl.report.sources import Evaluation, discover
 from klear_verl.utils.files import replacing
-from klear_verl.utils.metrics import REWARD
 
 STAGES = {
     "before_sft": "before SFT",

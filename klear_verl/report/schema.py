@@ -21,6 +21,9 @@ from klear_verl.errors import DataError
 from klear_verl.utils.config import FrozenModel
 from klear_verl.utils.metrics import Metrics, read_run_metrics
 
+REWARD = ("klear/reward", "critic/score/mean", "critic/rewards/mean")
+"""The mean reward of a step: of all responses sampled, as our trainer logs it, or of those that verl trained on."""
+
 Status = Literal["running", "finished", "failed", "interrupted"]
 
 

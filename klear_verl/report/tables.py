@@ -11,10 +11,9 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from klear_verl.report.held_out import STAGES, HeldOutBenchmark
-from klear_verl.report.schema import StageSummary, TrainingRun
+from klear_verl.report.schema import REWARD, StageSummary, TrainingRun
 from klear_verl.report.seeds import Stage
 from klear_verl.report.sources import Material
-from klear_verl.utils.metrics import REWARD
 
 MISSING = "—"
 EDGE = 3

@@ -17,8 +17,6 @@ from typing import Any
 from klear_verl.errors import DataError
 
 METRICS_FILE = "metrics.jsonl"
-REWARD = ("klear/reward", "critic/score/mean", "critic/rewards/mean")
-"""The mean reward of a step: of all responses sampled, as our trainer logs it, or of those that verl trained on."""
 
 
 @dataclass(frozen=True)
