@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import gc
+import importlib
 import json
 import multiprocessing
 import os
@@ -27,7 +28,7 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from klear_verl.cpu import forked_python
+from klear_verl.cpu import forked_python, vllm_plugin
 from klear_verl.utils.signals import STOP_SIGNALS
 
 IMPORTED = (
@@ -46,6 +47,13 @@ IMPORTED = (
 )
 """Nine tenths of what a process of a run imports. Not Ray, and so neither verl nor the rest of vLLM: Ray's library
 reads the environment of its process, with the job's id and the raylet's, when it is loaded."""
+
+
+def load() -> None:
+    """Imports what the forked processes are to have."""
+    vllm_plugin.install_distribution()
+    for module in IMPORTED:
+        importlib.import_module(module)
 
 
 def start(program: Path) -> None:

@@ -23,6 +23,7 @@ import sys
 import time
 
 from klear_verl.launch import processes
+from klear_verl.utils import forked
 
 ASKED_S = 10.0
 """How long the training process may take to end after it was asked to."""
@@ -38,7 +39,7 @@ def main() -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: asked_at.append(time.monotonic()))
     with_us = functools.partial(processes.die_with_parent, os.getpid())
-    child = subprocess.Popen(command, stdin=subprocess.DEVNULL, preexec_fn=with_us)
+    child = subprocess.Popen(command, stdin=subprocess.DEVNULL, preexec_fn=forked.instead_of(command, first=with_us))
     told = False
     while child.poll() is None:
         if select.select([lifeline], [], [], LOOK_EVERY_S)[0]:

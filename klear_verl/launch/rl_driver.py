@@ -9,7 +9,6 @@ cleans up behind it.
 from __future__ import annotations
 
 import contextlib
-import importlib
 import os
 import shlex
 import sys
@@ -20,7 +19,7 @@ from typing import Any
 import psutil
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from klear_verl.cpu import environment, fork_server, vllm_plugin
+from klear_verl.cpu import environment, fork_server
 from klear_verl.errors import KlearError
 from klear_verl.launch.preflight.ray_cluster import cluster_address
 from klear_verl.launch.run_dir import RunDir
@@ -36,9 +35,7 @@ def fork_from_here(config: DictConfig, run_dir: RunDir) -> str | None:
     """Has this run's processes forked from this one, where that can be; returns the interpreter to give to Ray."""
     if not environment.on_cpu() or cluster_address(config.ray_kwargs.ray_init) is not None:
         return None
-    vllm_plugin.install_distribution()
-    for module in fork_server.IMPORTED:
-        importlib.import_module(module)
+    fork_server.load()
     program = run_dir.path / "python"
     fork_server.start(program)
     # Where programs may not be executed in the run's folder, every process imports for itself.

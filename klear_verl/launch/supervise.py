@@ -20,6 +20,7 @@ from klear_verl.errors import KlearError
 from klear_verl.launch import processes, reaper
 from klear_verl.launch.progress import RunProgress
 from klear_verl.launch.run_dir import RunDir
+from klear_verl.utils import forked
 from klear_verl.utils.processes import python_module
 from klear_verl.utils.signals import on_stop
 
@@ -86,14 +87,18 @@ def _lifeline() -> Iterator[int]:
 
 def _start(command: Sequence[str], run_dir: RunDir, lifeline: int) -> subprocess.Popen[bytes]:
     """Starts the command under its reaper, which shares the lock of the run's folder."""
+    reaped = python_module(reaper.__name__, str(lifeline), str(PATIENCE_S), *command)
+    environment = {**os.environ, "VERL_FILE_LOGGER_PATH": str(run_dir.metrics_file), "PYTHONUNBUFFERED": "1"}
+    passed = (lifeline, *run_dir.lock_descriptors)
     return subprocess.Popen(
-        python_module(reaper.__name__, str(lifeline), str(PATIENCE_S), *command),
+        reaped,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        env={**os.environ, "VERL_FILE_LOGGER_PATH": str(run_dir.metrics_file), "PYTHONUNBUFFERED": "1"},
+        env=environment,
         start_new_session=True,
-        pass_fds=(lifeline, *run_dir.lock_descriptors),
+        pass_fds=passed,
+        preexec_fn=forked.instead_of(reaped, passed, environment),
     )
 
 

@@ -16,10 +16,11 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from klear_verl.cpu import environment
+from klear_verl.cpu import environment, fork_server
 from klear_verl.errors import ConfigError, DataError
 from klear_verl.quickstart.stages import NAMES, STAGES, QuickstartStage, last_line, write_summary
 from klear_verl.quickstart.world import make_world
+from klear_verl.utils import forked
 from klear_verl.utils.processes import python_module
 from klear_verl.utils.signals import on_stop
 
@@ -58,7 +59,7 @@ def main(argv: Sequence[str]) -> int:
             _say(f"{number}/{len(STAGES)} {stage.name}: finished already")
             continue
         _say(f"{number}/{len(STAGES)} {stage.name}: {stage.does}")
-        if status := _run(stage, out, options.seed, _shortened(stage, options)):
+        if status := _run(stage, out, options.seed, _shortened(stage, options), alone=options.stage is not None):
             _say(f"{stage.name} ended with status {status}; `klear quickstart --out {options.out}` continues from here")
             return status
     return _conclude(out, options, time.monotonic() - started)
@@ -72,13 +73,26 @@ def _conclude(out: Path, options: argparse.Namespace, total_s: float) -> int:
     return 0
 
 
-def _run(stage: QuickstartStage, out: Path, seed: int, extra: list[str]) -> int:
+def _run(stage: QuickstartStage, out: Path, seed: int, extra: list[str], *, alone: bool) -> int:
     """Runs a stage in a process group of its own, so that Ctrl-C reaches it once, through this process, as SIGTERM and
     SIGHUP do; then waits for its clean end."""
+    forks = environment.on_cpu() and not alone and stage.name != "report"
+    if forks and stage.name != "sft":
+        forked.prepare(_load)
     command = python_module("klear_verl.cli", *stage.command(out, seed), *extra)
-    process = subprocess.Popen(command, process_group=0)
+    process = subprocess.Popen(command, process_group=0, preexec_fn=forked.instead_of(command))
     with on_stop(lambda: process.send_signal(signal.SIGINT)):
+        if forks:  # SFT computes on one core: what the later stages import is imported on another meanwhile
+            forked.prepare(_load)
         return _exit_status(process.wait())
+
+
+def _load() -> None:
+    fork_server.load()
+    from vllm import ModelRegistry
+
+    # vLLM asks a process of its own what a kind of model can do, once per installation, and keeps the answer in a file.
+    ModelRegistry.models["Qwen3ForCausalLM"].inspect_model_cls()
 
 
 def _exit_status(code: int) -> int:
