@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from klear_verl.report.charts import REGIONS
 from klear_verl.report.drawing import PALETTE, Chart, figure, legend_above, looks, slug, step_axis, to_svg
 from klear_verl.report.schema import REWARD
-from klear_verl.report.seeds import FEWEST, Interval, mean_interval, paired_difference
+from klear_verl.report.seeds import FEWEST, MeanInterval, mean_interval, paired_difference
 from klear_verl.report.sources import Ablation, ComparedArm
 from klear_verl.report.tables import EDGE, MISSING, Table, duration
 from klear_verl.utils.metrics import Metrics
@@ -137,7 +137,7 @@ def over_steps(ablation: Ablation, metric: StepMetric) -> Chart | None:
         return Chart(metric.title, reading, _svg(fig, ablation, metric.title))
 
 
-def mean_curve(arm: ComparedArm, metric: StepMetric) -> dict[int, Interval]:
+def mean_curve(arm: ComparedArm, metric: StepMetric) -> dict[int, MeanInterval]:
     """Step → mean over the finished runs, at the steps that all of those logged which logged the metric at all: a mean
     over changing seeds would move without any of them moving."""
     series = [found for run in arm.finished.values() if (found := metric.series(run.metrics))]
@@ -225,7 +225,7 @@ _PER_ARM: dict[str, Callable[[Ablation], Chart | None]] = {
 }
 
 
-def _mean_over_run(arm: ComparedArm, name: str) -> Interval | None:
+def _mean_over_run(arm: ComparedArm, name: str) -> MeanInterval | None:
     """The mean over the steps of a run, then over the arm's seeds."""
     return mean_interval(list(arm.by_seed(lambda metrics: _mean(metrics.get(name))).values()))
 
@@ -287,7 +287,7 @@ def note(ablation: Ablation) -> str:
     return text
 
 
-def measured(interval: Interval | None, metric: StepMetric) -> str:
+def measured(interval: MeanInterval | None, metric: StepMetric) -> str:
     """A mean with its interval."""
     if interval is None:
         return MISSING
@@ -295,7 +295,7 @@ def measured(interval: Interval | None, metric: StepMetric) -> str:
     return f"{text} ± {_number(interval.half, metric)}" if interval.half is not None else f"{text} (one seed)"
 
 
-def compared(difference: Interval | None, metric: StepMetric) -> str:
+def compared(difference: MeanInterval | None, metric: StepMetric) -> str:
     """A difference with its interval, and what that shows."""
     if difference is None:
         return MISSING

@@ -115,7 +115,7 @@ is then 0 by accident."""
 
 
 @dataclass(frozen=True)
-class Interval:
+class MeanInterval:
     """`mean` ± `half` over `seeds` values; `half` is None where one seed leaves nothing to judge by."""
 
     mean: float
@@ -128,17 +128,17 @@ class Interval:
         return self.half is not None and self.seeds >= FEWEST and abs(self.mean) > self.half
 
 
-def mean_interval(values: Sequence[float]) -> Interval | None:
+def mean_interval(values: Sequence[float]) -> MeanInterval | None:
     """The mean and its 95 % t-interval; None without values."""
     if not values:
         return None
     if len(values) == 1:
-        return Interval(values[0], None, 1)
+        return MeanInterval(values[0], None, 1)
     error = stdev(values) / math.sqrt(len(values))
-    return Interval(fmean(values), t_quantile(len(values) - 1) * error, len(values))
+    return MeanInterval(fmean(values), t_quantile(len(values) - 1) * error, len(values))
 
 
-def paired_difference(values: Mapping[int, float], reference: Mapping[int, float]) -> Interval | None:
+def paired_difference(values: Mapping[int, float], reference: Mapping[int, float]) -> MeanInterval | None:
     """`values` minus `reference`, seed by seed (both seed → value), over the seeds that both have.
 
     Paired, because two arms with one seed begin with the same prompts in the same order: what a seed does to both

@@ -9,7 +9,7 @@ import pytest
 from klear_verl.errors import DataError
 from klear_verl.report import comparisons
 from klear_verl.report.comparisons import TRAINING, mean_curve
-from klear_verl.report.seeds import Interval
+from klear_verl.report.seeds import MeanInterval
 from klear_verl.report.sources import discover
 from tests.report.page_parser import page
 from tests.report.sample_runs import ablation, run_json, write_record, write_rows
@@ -84,7 +84,7 @@ def test_unfinished_runs_are_an_alarm_and_in_no_mean(tmp_path):
     made(tmp_path, {"x": {0: {1: 0.5}, 1: {1: 0.9}}})
     run_json(tmp_path / "runs" / "x-seed1", seed=1, status="running")
     (arm,) = read(tmp_path).arms
-    assert mean_curve(arm, ACC) == {1: Interval(50.0, None, 1)}
+    assert mean_curve(arm, ACC) == {1: MeanInterval(50.0, None, 1)}
     found = page(tmp_path)
     assert "T, x (seed 1) is not finished and counts nowhere (running)." in found.words
     assert "1 unfinished runs (dotted) are in no mean." in found.words

@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from klear_verl.report.seeds import Interval, mean_interval, paired_difference, t_quantile
+from klear_verl.report.seeds import MeanInterval, mean_interval, paired_difference, t_quantile
 
 # scipy.stats.t.ppf(0.975, df), SciPy 1.x.
 QUANTILES = {
@@ -36,7 +36,7 @@ def test_the_interval_of_one_two_three_by_hand():
 
 
 def test_one_seed_has_a_mean_and_no_interval():
-    assert mean_interval([0.4]) == Interval(0.4, None, 1)
+    assert mean_interval([0.4]) == MeanInterval(0.4, None, 1)
 
 
 def test_no_seed_has_no_mean():
@@ -53,12 +53,12 @@ def test_intervals_hold_the_true_mean_in_95_of_100_cases():
 def test_what_a_seed_does_to_both_arms_cancels_out():
     reference = {0: 10.0, 1: 50.0, 2: 90.0}
     better = {seed: value + 1.0 for seed, value in reference.items()}
-    assert paired_difference(better, reference) == Interval(1.0, 0.0, 3)
+    assert paired_difference(better, reference) == MeanInterval(1.0, 0.0, 3)
     assert paired_difference(better, reference).shows_a_difference
 
 
 def test_only_seeds_that_both_have_are_compared():
-    assert paired_difference({0: 1.0, 1: 2.0, 7: 99.0}, {0: 0.0, 1: 1.0, 8: -99.0}) == Interval(1.0, 0.0, 2)
+    assert paired_difference({0: 1.0, 1: 2.0, 7: 99.0}, {0: 0.0, 1: 1.0, 8: -99.0}) == MeanInterval(1.0, 0.0, 2)
     assert paired_difference({0: 1.0}, {1: 1.0}) is None
 
 
