@@ -57,7 +57,7 @@ def recipe_findings(recipe: str, overrides: list[str]) -> list[Finding]:
     """Composes a recipe, runs the preflight of its kind on it, and estimates what it takes."""
     from klear_verl.launch.compose import compose
     from klear_verl.launch.estimate import estimate_lines
-    from klear_verl.launch.preflight import rl_problems, sft_problems
+    from klear_verl.launch.preflight.run import rl_problems, sft_problems
     from klear_verl.launch.recipes import find_recipe, recipe_kind
 
     name = f"recipe {recipe}"

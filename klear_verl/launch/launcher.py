@@ -17,7 +17,7 @@ from klear_verl.cpu import environment
 from klear_verl.errors import KlearError
 from klear_verl.launch.compose import compose
 from klear_verl.launch.estimate import estimate_lines
-from klear_verl.launch.preflight import check_rl_config, check_sft_config
+from klear_verl.launch.preflight.run import check_rl_config, check_sft_config
 from klear_verl.launch.progress import RunProgress
 from klear_verl.launch.recipes import recipe_names
 from klear_verl.launch.run_dir import RunDir, RunRecord

@@ -189,7 +189,7 @@ def test_error_of_the_recipe_keeps_its_remedy(monkeypatch: pytest.MonkeyPatch) -
     def problems(_: object) -> tuple[list[ConfigError], list[str]]:
         return [ConfigError("x is wrong", "write y")], ["z was not looked at"]
 
-    monkeypatch.setattr("klear_verl.launch.preflight.rl_problems", problems)
+    monkeypatch.setattr("klear_verl.launch.preflight.run.rl_problems", problems)
     found = command.recipe_findings("rl", [])
     assert [(finding.status, finding.found, finding.remedy) for finding in found] == [
         ("FAIL", "x is wrong", "write y"),

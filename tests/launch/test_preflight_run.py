@@ -12,15 +12,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from klear_verl.errors import ConfigError, KlearError
 from klear_verl.launch.compose import compose
-from klear_verl.launch.preflight import (
-    batches,
-    check_rl_config,
-    check_sft_config,
-    machine,
-    rl_problems,
-    run,
-    sft_problems,
-)
+from klear_verl.launch.preflight import batches, machine, run
+from klear_verl.launch.preflight.run import check_rl_config, check_sft_config, rl_problems, sft_problems
 from klear_verl.launch.preflight.view import RLView, view_of
 from tests.launch.preflight_samples import CODE_ROW, MATH_ROW, SFT_ROW, rl_view, write_jsonl, write_model, write_parquet
 
@@ -146,6 +139,13 @@ def test_several_faults_are_all_told_at_once(tmp_path: Path) -> None:
     message = str(caught.value)
     assert message.startswith("3 problems")
     assert all(said in message for said in ("1. klear.x", "2. actor_rollout_ref.rollout.n=1", "3. data.train_files"))
+
+
+def test_all_values_of_a_wrong_type_are_named_at_once(tmp_path: Path) -> None:
+    wrong = ["data.train_batch_size=many", "trainer.nnodes=0", "data.filter_overlong_prompts=perhaps"]
+    (problem,), _ = rl_problems(rl(tmp_path, *wrong))
+    assert isinstance(problem, ConfigError)
+    assert all(said in problem.what for said in ("data.train_batch_size='many'", "trainer.nnodes=0", "'perhaps'"))
 
 
 def test_the_configuration_is_left_as_it_was(tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Prompts over the length limit. verl 0.9.1's v1 trainer cuts them on the left with a log line, whatever
-`data.truncation` says
-(AgentLoopBase._cap_text_prompt_length), unless `data.filter_overlong_prompts` drops them first.
+`data.truncation` says (AgentLoopBase._cap_text_prompt_length), unless `data.filter_overlong_prompts` drops them first.
 """
 
 from __future__ import annotations
