@@ -28,7 +28,7 @@ class BenchmarkConfig(StrictModel):
     """One benchmark: a file of rows in verl's format, answered `n` times per row."""
 
     name: Name
-    data: str = Field(description="path of a .parquet or .jsonl file")
+    data: str = Field(description="path of a .parquet, .jsonl or .json file")
     n: int = Field(default=1, ge=1, description="samples per problem: the n of avg@n")
     max_problems: int | None = Field(default=None, ge=1, description="only the first rows of the file")
 
