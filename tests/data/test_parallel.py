@@ -3,11 +3,13 @@
 
 import threading
 from itertools import count
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from klear_verl.data import parallel
 from klear_verl.data.parallel import map_in_order
 
 
@@ -26,19 +28,36 @@ def test_the_first_bad_row_is_raised_however_many_there_are(bad, workers):
         list(map_in_order(check, range(600), workers))
 
 
-def test_rows_are_read_only_so_far_ahead_and_none_is_begun_once_the_caller_stops():
-    begun, read = [], []
+def test_rows_are_read_only_so_far_ahead():
+    read = []
 
     def rows():
         for number in count():
             read.append(number)
             yield number
 
-    results = map_in_order(begun.append, rows(), 2)
+    results = map_in_order(lambda row: row, rows(), 2)
     next(results)
-    assert len(read) < 1000
     results.close()
-    assert len(begun) <= len(read)
+    assert len(read) < 1000
+
+
+def test_no_row_is_begun_once_one_was_bad(monkeypatch):
+    stopped, second_chunk, begun = threading.Event(), threading.Event(), []
+    monkeypatch.setattr(parallel, "threading", SimpleNamespace(Event=lambda: stopped))
+
+    def check(row):
+        begun.append(row)
+        if row == 0:
+            assert second_chunk.wait(60)
+            raise ValueError(row)
+        if row == 32:
+            second_chunk.set()
+            assert stopped.wait(60)
+
+    with pytest.raises(ValueError, match=r"^0$"):
+        list(map_in_order(check, range(64), 2))
+    assert sorted(begun) == [0, 32]
 
 
 def test_a_check_that_waits_holds_up_no_other():
