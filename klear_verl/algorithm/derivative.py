@@ -29,8 +29,8 @@ class WithDerivative(torch.autograd.Function):
 def differentiate_once(
     loss_of: Callable[[torch.Tensor], tuple[torch.Tensor, Extra]], log_prob: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor, Extra]:
-    """Evaluates a loss and differentiates it at once, so that whoever wants to look at the derivative need not
-    evaluate it again; the backward pass then multiplies by it.
+    """Evaluates a loss and its derivative together. Diagnostics can then look at the derivative without a second
+    evaluation, and the backward pass only multiplies by it.
 
     Args:
         loss_of: from log-probabilities to (scalar loss, anything else).

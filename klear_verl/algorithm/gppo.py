@@ -104,8 +104,8 @@ def compute_policy_loss_gppo(
     """What verl calls for `policy_loss.loss_mode=gppo`: `gppo_loss`, with the metrics listed in `clip_regions`.
 
     Raises:
-        ConfigError: also when `positive_lm_coef` is not 0, because nobody would add that term; a trainer that does
-            calls `gppo_loss`.
+        ConfigError: also when `positive_lm_coef` is not 0, because verl adds no such term; a trainer that
+            does calls `gppo_loss`.
     """
     if config is None:
         raise ConfigError("policy loss gppo was called without the actor's config", "pass config=")

@@ -34,7 +34,7 @@ from klear_verl.trainer.rollouts import (
 
 TRAIN = "train"
 ALIVE_EVERY_S = 10.0
-"""How often a wait makes sure that those it waits for are alive."""
+"""How often a wait makes sure that the processes it waits for are alive."""
 LEAST_YIELD = 0.25
 """The least share of groups with signal that a refill counts on: with fewer seen, it asks for 4 prompts per place."""
 

@@ -2,7 +2,8 @@
 """The trainer `klear_sync`: verl's synchronous v1 trainer with `StepPipeline`, and what is synchronous about ours: it
 generates a step's prompts at once, waits for every response, trains on them, and sends the weights.
 
-Importing this module registers the trainer.
+Importing this module registers the trainer. Of `buffer` it imports the module, not the class: importing that first
+imports verl's trainers, and with them this module, before the class is there.
 """
 
 from __future__ import annotations
@@ -32,8 +33,7 @@ class LostRollouts(KlearError):
 class KlearSyncTrainer(StepPipeline, PPOTrainerSync):
     """See the module's docstring."""
 
-    # As a string: whoever imports the buffer first imports verl's trainers with it, and with them this module.
-    replay_buffer: "buffer.GroupBuffer"  # noqa: UP037
+    replay_buffer: buffer.GroupBuffer
 
     def __init__(self, config: DictConfig):
         self.read_config(config)
@@ -66,7 +66,7 @@ class KlearSyncTrainer(StepPipeline, PPOTrainerSync):
         """How many prompts are generated at a time; in mode "refill" more may follow."""
         return self.klear.groups.generate or int(self.config.data.train_batch_size)
 
-    def build_replay_buffer(self) -> "buffer.GroupBuffer":  # noqa: UP037
+    def build_replay_buffer(self) -> buffer.GroupBuffer:
         """The buffer that collects a step's groups, in the place of the one that verl has built."""
         sampler = self.config.trainer.v1.sampler
         groups = buffer.GroupBuffer(

@@ -29,7 +29,7 @@ MEANS = ("acc", "pass_rate", "task_score")
 Masked = Literal["overlong", "ungraded", "empty"]
 GroupState = Literal["signal", "no_signal", "too_few_live"]
 Fate = Literal["trained", "no_signal", "too_few_live", "surplus"]
-"""What becomes of a group: "surplus" had signal, and found the batch full."""
+"""What becomes of a group; "surplus": it might have trained, but the batch was full."""
 
 
 @dataclass(frozen=True)
