@@ -15,7 +15,7 @@ import socket
 from klear_verl.errors import KlearError
 from klear_verl.judge import Judge, JudgeConfig, Problem
 from klear_verl.reward.judge_pool.config import Placement
-from klear_verl.reward.judge_pool.messages import Answer, Batch, Hello, ProblemCache, Reply, Run
+from klear_verl.reward.judge_pool.messages import Batch, Hello, ProblemCache, Reply, Run, RunAnswer
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ class JudgeActor:
         for run in batch.runs:
             problem = self._problems.get(run.key)
             if problem is None:
-                mailbox.put(Answer(run.number))
+                mailbox.put(RunAnswer(run.number))
             else:
                 mailbox.unfinished += 1
                 task = asyncio.create_task(self._run(judge, mailbox, problem, run))
@@ -62,12 +62,12 @@ class JudgeActor:
 
     async def _run(self, judge: Judge, mailbox: Mailbox, problem: Problem, run: Run) -> None:
         try:
-            answer = Answer(run.number, await judge.arun(problem, run.source))
+            answer = RunAnswer(run.number, await judge.arun(problem, run.source))
         except KlearError as error:
-            answer = Answer(run.number, error=error)
+            answer = RunAnswer(run.number, error=error)
         except Exception as error:  # of any kind: the client has the run repeated, and the log says why
             logger.exception("judging failed")
-            answer = Answer(run.number, error=RuntimeError(f"in a judge actor: {error!r}"))
+            answer = RunAnswer(run.number, error=RuntimeError(f"in a judge actor: {error!r}"))
         mailbox.unfinished -= 1
         mailbox.put(answer)
 
@@ -92,18 +92,18 @@ class Mailbox:
 
     def __init__(self) -> None:
         self.unfinished = 0
-        self._answers: list[Answer] = []
+        self._answers: list[RunAnswer] = []
         self._calls = 0
         self._enough = 1
         self._changed = asyncio.Event()
 
-    def put(self, answer: Answer) -> None:
+    def put(self, answer: RunAnswer) -> None:
         """Keeps an answer."""
         self._answers.append(answer)
         if len(self._answers) == 1 or len(self._answers) >= self._enough or not self.unfinished:
             self._changed.set()
 
-    async def fetch(self, batch: Batch) -> tuple[Answer, ...]:
+    async def fetch(self, batch: Batch) -> tuple[RunAnswer, ...]:
         """The answers so far: as soon as there are enough or no run is unfinished, or `linger_s` after the first; after
         `patience_s` even if there are none. A later call of the client ends the wait of an earlier one, which then gets
         nothing."""

@@ -26,7 +26,7 @@ import ray
 from klear_verl.errors import EnvironmentProblem, KlearError
 from klear_verl.judge import JudgeConfig, Judgement, Problem, Usage, Verdict
 from klear_verl.reward.judge_pool.config import JudgePoolConfig
-from klear_verl.reward.judge_pool.messages import Answer, ProblemPacker
+from klear_verl.reward.judge_pool.messages import ProblemPacker, RunAnswer
 from klear_verl.reward.judge_pool.pool import JudgePool
 from klear_verl.reward.judge_pool.worker import JudgeWorker, Submission, choose
 
@@ -184,7 +184,7 @@ class RayJudge:
             submission.tried.add(worker.name)
             worker.send(number, submission)
 
-    def _on_answer(self, submission: Submission | None, answer: Answer) -> None:
+    def _on_answer(self, submission: Submission | None, answer: RunAnswer) -> None:
         """A run has ended."""
         if submission is None:
             self.counts.late += answer.judgement is not None

@@ -58,7 +58,7 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class Answer:
+class RunAnswer:
     """What became of a run: a judgement, an error (a KlearError is the caller's, any other is the actor's fault), or
     neither: the problem is needed (again)."""
 
@@ -71,7 +71,7 @@ class Answer:
 class Reply:
     """From an actor: finished runs of the client, and the number of unfinished ones of all clients."""
 
-    answers: tuple[Answer, ...]
+    answers: tuple[RunAnswer, ...]
     load: int
 
 

@@ -25,7 +25,7 @@ from klear_verl.errors import EnvironmentProblem, KlearError
 from klear_verl.judge import JudgeConfig
 from klear_verl.reward.judge_pool.actor import JudgeActor
 from klear_verl.reward.judge_pool.config import JudgePoolConfig, Placement, plan
-from klear_verl.reward.judge_pool.messages import Answer, Hello
+from klear_verl.reward.judge_pool.messages import Hello, RunAnswer
 from klear_verl.reward.judge_pool.worker import JudgeWorker, Submission
 
 logger = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ class JudgePool:
         judge: JudgeConfig,
         pool: JudgePoolConfig,
         on_change: Callable[[], None],
-        on_answer: Callable[[Submission | None, Answer], None],
+        on_answer: Callable[[Submission | None, RunAnswer], None],
         on_lost: Callable[[JudgeWorker, str], None],
     ):
         self.workers: dict[str, JudgeWorker] = {}

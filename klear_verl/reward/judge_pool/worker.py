@@ -21,7 +21,7 @@ from ray.exceptions import RayError
 
 from klear_verl.judge import Judgement
 from klear_verl.reward.judge_pool.config import JudgePoolConfig, Placement
-from klear_verl.reward.judge_pool.messages import Answer, Batch, Hello, PackedProblem, Reply, Run
+from klear_verl.reward.judge_pool.messages import Batch, Hello, PackedProblem, Reply, Run, RunAnswer
 
 _KEYS_REMEMBERED = 4096
 _GATHER_S = 0.005
@@ -65,7 +65,7 @@ class JudgeWorker:
         hello: Hello,
         client: str,
         pool: JudgePoolConfig,
-        on_answer: Callable[[Submission | None, Answer], None],
+        on_answer: Callable[[Submission | None, RunAnswer], None],
         on_broken: Callable[[JudgeWorker, str], None],
     ):
         self.name = name

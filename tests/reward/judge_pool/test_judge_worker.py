@@ -11,7 +11,7 @@ from ray.exceptions import ActorDiedError
 
 from klear_verl.judge import Judgement, Verdict
 from klear_verl.reward.judge_pool.config import JudgePoolConfig, Placement
-from klear_verl.reward.judge_pool.messages import Answer, Hello, PackedProblem, Reply
+from klear_verl.reward.judge_pool.messages import Hello, PackedProblem, Reply, RunAnswer
 from klear_verl.reward.judge_pool.worker import JudgeWorker, Submission, choose
 
 RIGHT = Judgement((Verdict.AC,), 1.0, True, ())
@@ -100,7 +100,7 @@ async def test_later_solutions_of_a_problem_travel_without_its_tests(make):
     worker, actor, _ = make()
     worker.send(0, submission())
     await turns()
-    actor.calls[0][1].set_result(Reply((Answer(0, RIGHT),), 0))
+    actor.calls[0][1].set_result(Reply((RunAnswer(0, RIGHT),), 0))
     await turns()
     worker.send(1, submission())
     await turns()
@@ -112,7 +112,7 @@ async def test_an_actor_that_dropped_the_tests_gets_them_with_the_same_run(make)
     worker, actor, events = make()
     worker.send(7, submission("mine"))
     await turns()
-    actor.calls[0][1].set_result(Reply((Answer(7),), 0))
+    actor.calls[0][1].set_result(Reply((RunAnswer(7),), 0))
     await turns()
     batch = actor.calls[1][0]
     assert ([(run.number, run.source) for run in batch.runs], batch.problems) == ([(7, "mine")], {"key": b"tests"})
@@ -126,7 +126,7 @@ async def test_an_answer_reaches_its_own_submission_and_frees_its_place(make):
     for number, one in enumerate(submissions):
         worker.send(number, one)
     await turns()
-    answer = Answer(1, RIGHT)
+    answer = RunAnswer(1, RIGHT)
     actor.calls[0][1].set_result(Reply((answer,), 1))
     await turns()
     assert events.answered == [(submissions[1], answer)]
@@ -140,7 +140,7 @@ async def test_the_answer_of_a_run_that_was_given_up_comes_without_a_submission(
     worker.send(0, submission())
     await turns()
     worker.runs[0] = None
-    actor.calls[0][1].set_result(Reply((Answer(0, RIGHT),), 0))
+    actor.calls[0][1].set_result(Reply((RunAnswer(0, RIGHT),), 0))
     await turns()
     assert [one for one, _ in events.answered] == [None]
     assert worker.runs == {}
@@ -154,9 +154,9 @@ async def test_the_answer_of_a_run_from_before_the_actor_was_dropped_comes_witho
     mine = submission()
     worker.send(8, mine)
     await turns()
-    actor.calls[0][1].set_result(Reply((Answer(3, RIGHT), Answer(8, RIGHT)), 0))
+    actor.calls[0][1].set_result(Reply((RunAnswer(3, RIGHT), RunAnswer(8, RIGHT)), 0))
     await turns()
-    assert events.answered == [(None, Answer(3, RIGHT)), (mine, Answer(8, RIGHT))]
+    assert events.answered == [(None, RunAnswer(3, RIGHT)), (mine, RunAnswer(8, RIGHT))]
 
 
 @on_a_loop
@@ -184,7 +184,7 @@ async def test_the_load_of_others_counts_and_ours_is_not_counted_twice(make):
     worker.send(0, submission())
     worker.send(1, submission())
     await turns()
-    actor.calls[0][1].set_result(Reply((Answer(0, RIGHT),), 4))  # of 4 in hand, 1 is ours
+    actor.calls[0][1].set_result(Reply((RunAnswer(0, RIGHT),), 4))  # of 4 in hand, 1 is ours
     await turns()
     assert worker.load_per_slot == (1 + 3) / 2
 

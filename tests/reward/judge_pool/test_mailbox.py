@@ -5,7 +5,7 @@ import asyncio
 import time
 
 from klear_verl.reward.judge_pool.actor import Mailbox
-from klear_verl.reward.judge_pool.messages import Answer, Batch
+from klear_verl.reward.judge_pool.messages import Batch, RunAnswer
 
 FOREVER_S = 60.0
 
@@ -18,7 +18,7 @@ def mailbox(unfinished, *numbers):
     made = Mailbox()
     made.unfinished = unfinished
     for number in numbers:
-        made.put(Answer(number))
+        made.put(RunAnswer(number))
     return made
 
 
@@ -62,11 +62,11 @@ def test_a_later_call_gets_the_answers_and_the_earlier_one_nothing():
         await asyncio.sleep(0)
         later = asyncio.create_task(made.fetch(batch(enough=1)))
         await asyncio.sleep(0)
-        made.put(Answer(1))
+        made.put(RunAnswer(1))
         async with asyncio.timeout(5):
             return await earlier, await later
 
-    assert asyncio.run(both()) == ((), (Answer(1),))
+    assert asyncio.run(both()) == ((), (RunAnswer(1),))
 
 
 def test_what_comes_in_between_two_calls_is_kept():
@@ -74,7 +74,7 @@ def test_what_comes_in_between_two_calls_is_kept():
         made = mailbox(1)
         async with asyncio.timeout(5):
             nothing = await made.fetch(batch(patience_s=0))
-            made.put(Answer(1))
+            made.put(RunAnswer(1))
             return nothing, await made.fetch(batch(enough=1))
 
-    assert asyncio.run(between()) == ((), (Answer(1),))
+    assert asyncio.run(between()) == ((), (RunAnswer(1),))

@@ -18,7 +18,7 @@ from klear_verl.errors import DataError, EnvironmentProblem  # noqa: E402
 from klear_verl.judge import CallTest, Judge, JudgeConfig, Problem, StdioTest, Verdict  # noqa: E402
 from klear_verl.reward.judge_pool.client import RayJudge  # noqa: E402
 from klear_verl.reward.judge_pool.config import JudgePoolConfig  # noqa: E402
-from klear_verl.reward.judge_pool.messages import Answer, Batch  # noqa: E402
+from klear_verl.reward.judge_pool.messages import Batch, RunAnswer  # noqa: E402
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -269,7 +269,7 @@ def test_an_unexpected_error_in_an_actor_costs_a_repeat(judge, double, program):
 
     def fail_once(submission, answer):
         worker._on_answer = on_answer
-        on_answer(submission, Answer(answer.number, error=RuntimeError("broken pipe")))
+        on_answer(submission, RunAnswer(answer.number, error=RuntimeError("broken pipe")))
 
     worker._on_answer = fail_once
     found = client.run(double, program())
