@@ -38,7 +38,11 @@ def value_of(relation: Relation) -> Answer | None:
         if not operators:
             return read(parts[0])
     read_parts = [read(part) for part in parts]
-    valued = [part for part in read_parts if isinstance(part, Scalar) and not values.symbols(part.tree)]
+    valued = [
+        part
+        for part in read_parts
+        if isinstance(part, Scalar) and not values.symbols(part.tree) and not values.is_endless(part.tree)
+    ]
     if len(valued) < 2 and not (valued and valued[-1] is read_parts[-1] and _without_value(parts[:-1])):
         # One more kind: a chain of expressions in variables, all the same.
         scalars = [part for part in read_parts if isinstance(part, Scalar)]
@@ -53,6 +57,12 @@ def value_of(relation: Relation) -> Answer | None:
 def _without_value(parts: Items[str]) -> bool:
     """Whether the parts are notation for a value that we do not compute: a limit, an integral, a determinant."""
     return all(re.search(r"\\(?:lim|int|begin|sum|prod|det)(?![a-zA-Z])", part) for part in parts)
+
+
+def is_asked(relation: Relation) -> bool:
+    """Whether the left side is what a question asks for: variables joined without numbers, such as m + n or |z|."""
+    left = re.sub(r"[_^]\s*(?:\{[^{}]*\}|\w)", "", relation.parts[0])
+    return len(relation.parts) == 2 and bool(re.search("[A-Za-z]", left)) and not re.search(r"\d|\\text", left)
 
 
 def is_function_name(name: str) -> bool:

@@ -18,7 +18,7 @@ from klear_verl.reward.math.tokens import (
     number,
 )
 
-MAX_DEPTH = 60
+MAX_DEPTH = 100
 MAX_TOWER = 8
 
 
@@ -88,6 +88,14 @@ class Atoms(ABC):
         """What \\frac and \\sqrt take."""
 
     def atom(self) -> Tree:
+        self.depth += 1
+        if self.depth > MAX_DEPTH:
+            raise Unreadable("nested too deeply")
+        tree = self.atom_here()
+        self.depth -= 1
+        return tree
+
+    def atom_here(self) -> Tree:
         kind, value = self.kind(), self.peek()
         if kind == "num":
             self.take()
@@ -108,7 +116,7 @@ class Atoms(ABC):
 
     def repeating(self, value: str) -> Tree:
         """0.1\\overline{6}: the digits under the line repeat for ever."""
-        if self.peek() in ("\\overline", "\\bar", "\\dot") and "." in value + ".":
+        if self.peek() in ("\\overline", "\\bar", "\\dot") and "." in value:
             start = self.place
             self.take()
             match = None
@@ -116,13 +124,12 @@ class Atoms(ABC):
                 match, length = self.peek(1), 3
             elif self.kind() == "num":
                 match, length = self.peek(), 1
-            if match and match.isdigit() and "." in value:
+            if match and match.isdigit():
                 self.place += length
                 decimals = len(value.partition(".")[2])
                 repeated = fmpq(fmpz(match)) / (fmpq(10) ** decimals * (fmpq(10) ** len(match) - 1))
                 return ("num", number(value)[1] + repeated, None)
             self.place = start
-        # "0." before \overline{6} is a number whose point the tokenizer has left behind.
         return number(value)
 
     def absolute(self) -> Tree:

@@ -27,6 +27,7 @@ from klear_verl.reward.math.answers import (
 )
 from klear_verl.reward.math.assignments import (
     MIRROR,
+    is_asked,
     is_function_name,
     names_of,
     oriented,
@@ -38,7 +39,8 @@ from klear_verl.reward.math.names import argument_of, is_name, same_name
 from klear_verl.reward.math.notation import characters, spelling, words
 from klear_verl.reward.math.quantities import fixed, same_scalar, signs
 from klear_verl.reward.math.reading import read, without_qualifier
-from klear_verl.reward.math.regions import region_of, regions_equal
+from klear_verl.reward.math.regions import named_set, region_of, regions_equal
+from klear_verl.reward.math.wording import same_letters, same_text, same_word
 
 
 def same(reference: str, answer: str) -> bool:
@@ -61,8 +63,13 @@ def same_answers(one: Answer, two: Answer) -> bool:
     """Whether `two` is `one`."""
     if one.text and characters(one.text) == characters(two.text):
         return True
+    if isinstance(one, Bracket) and one.opening == "(" and re.match(r"[A-Z]\s*\(", two.text):
+        # A point with its name: A(1, 2).
+        return same_answers(one, read(two.text[1:]))
     if isinstance(one, Text) or isinstance(two, Text):
-        return _same_text(one, two)
+        return same_text(one, two) or _same_named_set(one, two)
+    if same_word(one.text, two.text) or same_letters(one.text, two.text) or _same_named_set(one, two):
+        return True
     if isinstance(one, Choice) or isinstance(two, Choice):
         return _same_choice(one, two)
     if (opened := _opened(one, two)) is not None:
@@ -72,6 +79,11 @@ def same_answers(one: Answer, two: Answer) -> bool:
     if isinstance(one, Combination) or isinstance(two, Combination):
         return _same_region(one, two)
     if isinstance(one, Sequence) or isinstance(two, Sequence):
+        for listed, other in ((one, two), (two, one)):
+            if isinstance(listed, Bracket) and listed.opening + listed.closing == "[]" and isinstance(other, Sequence):
+                # Three or more in square brackets are a list, as programs print it.
+                pairs = list(zip(listed.items, other.items, strict=False))
+                return len(listed.items) == len(other.items) > 2 and all(same_answers(a, b) for a, b in pairs)
         return _same_items(_expanded(one), _expanded(two))
     if isinstance(one, Bracket) or isinstance(two, Bracket):
         return _same_bracket(one, two)
@@ -86,28 +98,6 @@ def same_answers(one: Answer, two: Answer) -> bool:
 
 
 # ---------------------------------------------------------------------- words
-
-
-def _same_text(one: Answer, two: Answer) -> bool:
-    left, right = words(one.text), words(two.text)
-    if not left or not right:
-        return False
-    if left == right:
-        return bool(re.search(r"[a-z\u0080-\uffff]{2}", left)) or (isinstance(one, Text) and isinstance(two, Text))
-    if isinstance(one, Choice) and one.option:
-        return words(one.option) == right
-    # "even n" and "n even": the same words.
-    pieces = [
-        sorted(re.findall(r"[a-z]+|\d+", re.sub(r"\\text|[{}$\\]", " ", answer.text.casefold())))
-        for answer in (one, two)
-    ]
-    meaningful = [re.sub(r"[A-Za-z0-9\s{}$\\.,]", "", answer.text) for answer in (one, two)]
-    return (
-        pieces[0] == pieces[1]
-        and len(pieces[0]) > 1
-        and not any(meaningful)
-        and any(len(piece) > 2 for piece in pieces[0])
-    )
 
 
 def _same_choice(one: Answer, two: Answer) -> bool:
@@ -126,9 +116,6 @@ def _same_choice(one: Answer, two: Answer) -> bool:
     return False
 
 
-# ---------------------------------------------------------------------- numbers and expressions
-
-
 # ---------------------------------------------------------------------- equations and inequalities
 
 
@@ -141,7 +128,10 @@ def _same_relation(one: Answer, two: Answer) -> bool:
         return _same_region(one, two)
     value = value_of(relation)
     if value is None:
-        return False
+        # "m + n = 13" for 13: what is asked for, and its value.
+        if relation is one or not isinstance(one, Scalar) or relation.operators != ("=",) or not is_asked(relation):
+            return False
+        return not values.symbols(one.tree) and same_answers(one, read(relation.parts[1]))
     if (
         relation is two
         and isinstance(one, Scalar)
@@ -213,6 +203,11 @@ def _same_region(one: Answer, two: Answer) -> bool:
             )
         )
     return False
+
+
+def _same_named_set(one: Answer, two: Answer) -> bool:
+    """All real numbers, or the empty set, however they are written."""
+    return (named_set(one) or named_set(two)) and _same_region(one, two)
 
 
 def _opened(one: Answer, two: Answer) -> bool | None:
@@ -315,7 +310,14 @@ def _matched(one: Items[Answer], two: Items[Answer]) -> bool:
     if len(one) != len(left):
         return False
     for item in one:
-        place = next((index for index, other in enumerate(left) if same_answers(item, other)), None)
+        place = next(
+            (
+                index
+                for index, other in enumerate(left)
+                if _is_set(item) == _is_set(other) and same_answers(item, other)
+            ),
+            None,
+        )
         if place is None:
             return False
         del left[place]
@@ -354,6 +356,11 @@ def _same_bracket(one: Answer, two: Answer) -> bool:
             same_answers(a, b) for a, b in zip(bracket.items, column, strict=True)
         )
     return False
+
+
+def _is_set(item: Answer) -> bool:
+    """Inside a list, a set of one member is not its member."""
+    return isinstance(item, Bracket) and item.opening == "{"
 
 
 def _unique(items: list[Answer]) -> list[Answer]:

@@ -9,7 +9,11 @@ from dataclasses import dataclass
 MAX_STATED = 2000
 """Without a box the answer is looked for in the last characters only."""
 
-_BOX = re.compile(r"\\f?boxed\s*")
+_BOX = re.compile(r"\\(?:boxed|fbox)(?![a-zA-Z])\s*")
+MAX_NESTED = 8
+MAX_BETWEEN = 60
+"""Characters between boxes that are one list."""
+
 _BETWEEN = re.compile(r"[\s$,;.&]*(?:\\[()\[\],; ]|\\quad|\\qquad|\\text\{\s*(?:and|or)\s*\}|and|or|[,;&$\s])*[\s$]*")
 _ANCHORS = re.compile(
     r"(?:final\s+answer|answer|ans|result|solution)\s*(?:is|are|:|=|\*\*\s*:|:\s*\*\*|\bto be\b)+\**\s*:?|####|"
@@ -48,10 +52,11 @@ def boxes(text: str) -> list[tuple[int, int, str]]:
                 found.append((start, len(text), ""))
                 break
             content = text[place + 1 : end]
-            while (inner := re.fullmatch(r"\s*\\f?boxed\s*\{(.*)\}\s*", content, re.DOTALL)) and _closing(
-                inner.group(0).strip(), inner.group(0).strip().index("{")
-            ) == len(inner.group(0).strip()) - 1:
-                content = inner.group(1)
+            for _ in range(MAX_NESTED):
+                inner = re.fullmatch(r"\s*\\(?:boxed|fbox)\s*(\{.*\})\s*", content, re.DOTALL)
+                if inner is None or _closing(inner.group(1), 0) != len(inner.group(1)) - 1:
+                    break
+                content = inner.group(1)[1:-1]
             found.append((start, end + 1, content))
             place = end + 1
         else:
@@ -87,16 +92,17 @@ def find_answer(text: str) -> Found:
         last = [found[-1]]
         for earlier in reversed(found[:-1]):
             between = text[earlier[1] : last[0][0]]
-            if not _BETWEEN.fullmatch(between) or "\n\n" in between.strip(" $"):
+            if len(between) > MAX_BETWEEN or not _BETWEEN.fullmatch(between) or "\n\n" in between.strip(" $"):
                 break
             last.insert(0, earlier)
         contents = [content.strip() for _, _, content in last]
         if len(contents) > 1 and len(set(contents)) > 1:
             return Found((", ".join(contents),), len(contents))
         return Found((contents[-1],), 1)
-    tagged = re.findall(r"<answer>(.*?)</answer>", text, re.DOTALL | re.IGNORECASE)
-    if tagged:
-        return Found((tagged[-1].strip(),))
+    closing = text.rfind("</answer>")
+    opening = text.rfind("<answer>", 0, max(closing, 0))
+    if opening >= 0:
+        return Found((text[opening + len("<answer>") : closing].strip(),))
     return Found(tuple(_stated(text)))
 
 

@@ -30,7 +30,7 @@ def is_name(text: str) -> bool:
     return bool(
         _NAME.fullmatch(text)
         or re.fullmatch(
-            r"\\angle\s*[A-Z0-9a-z]+|m\s*\\angle\s*\w+|\|\s*[A-Z]{2}\s*\||\\text\{[^{}]*\}|\\frac\s*\{\s*[A-Z]{2,}\s*\}\s*\{\s*[A-Z]{2,}\s*\}|[A-Z]\w*(?:_\{?\w+\}?)?\s*:\s*[A-Z]\w*(?:_\{?\w+\}?)?",
+            r"\\angle\s*[A-Z0-9a-z]+|m\s*\\angle\s*\w+|\|\s*[A-Z]{2}\s*\||\\text\{[^{}]*\}|\\frac\s*\{\s*[A-Z]{2,}\s*\}\s*\{\s*[A-Z]{2,}\s*\}|[A-Za-z]\w*(?:_\{?\w+\}?)?(?:\s*:\s*[A-Za-z]\w*(?:_\{?\w+\}?)?)+|(?:\\?P[r]?|E|\\mathbb\s*\{?[PE]\}?)\s*[(\[].*[)\]]",
             text,
         )
         or (
@@ -45,6 +45,8 @@ def same_name(left: str, right: str) -> bool:
     """Whether two left sides name the same: letter by letter, or both a function, or a function's value `y`."""
     left, right = characters(left), characters(right)
     if left == right:
+        return True
+    if any(re.fullmatch(rf"{re.escape(a)}\([^()]*\)", b) for a, b in ((left, right), (right, left))):
         return True
     dependent = [
         bool(re.fullmatch(r"\\?[A-Za-z]\w*(?:\^\{?-1\}?)?\([^()]*\)|y|[A-Za-z]_\{?[a-z]\}?", name))

@@ -53,29 +53,29 @@ _SUPERSCRIPTS = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ⁿⁱ", "01234
 _SUBSCRIPTS = dict(zip("₀₁₂₃₄₅₆₇₈₉₊₋₍₎ₙ", "0123456789+-()n", strict=True))
 
 _FONTS = (
-    r"mathbf|mathit|mathsf|mathtt|mathcal|mathfrak|mathscr|boldsymbol|bm|pmb|bold|mathnormal|underline|ensuremath|"
-    r"color\{\w+\}|textcolor\{\w+\}|phantom|mathop|mathord|mathbin|mathrel|cancel|hbox"
+    r"bf|it|sf|tt|cal|tiny|scriptsize|footnotesize|small|normalsize|[lL]arge|LARGE|[hH]uge|mathbf|mathit|mathsf|mathtt|mathcal|mathfrak|mathscr|boldsymbol|bm|pmb|bold|mathnormal|underline|ensuremath|"
+    r"color\{\w+\}|textcolor\{\w+\}|mathop|mathord|mathbin|mathrel|cancel|hbox"
 )
 _TEXTS = r"text|textbf|textit|textrm|texttt|textsf|textnormal|textup|mbox|mathrm|operatorname\*?|rm|textsc|emph"
 _FUNCTIONS = (
-    "arcsinh|arccosh|arctanh|arsinh|arcosh|artanh|arcsin|arccos|arctan|arccot|sinh|cosh|tanh|coth|sech|csch|"
+    "cis|arcsinh|arccosh|arctanh|arsinh|arcosh|artanh|arcsin|arccos|arctan|arccot|sinh|cosh|tanh|coth|sech|csch|"
     "sin|cos|tan|cot|sec|csc|ln|log|exp|lcm|gcd|max|min|sgn|sign"
 )
 _NOT_A_WORD = r"(?=\s*(?:\^|$|[-+*/)}\],=\\\d ]))"
-_ENVIRONMENTS = r"align|aligned|equation|gather|gathered|split|math|displaymath"
+_ENVIRONMENTS = "align|aligned|equation|gather|gathered|split|math|displaymath"
 _SPACING = re.compile(
     r"\\(?:!|,|;|:|>| |quad|qquad|thinspace|medspace|thickspace|negthinspace|enspace|hfill|displaystyle|textstyle|"
     r"scriptstyle|limits|nolimits|noindent|nonumber|hspace\*?\{[^{}]*\}|vspace\*?\{[^{}]*\}|\n)(?![a-zA-Z])"
 )
 _SIZES = re.compile(r"\\(?:left|right|[bB]igg?[lrm]?|middle)(?![a-zA-Z])\s*\.?")
 _SYNONYMS = r"""
-[dtc]frac \frac  leq?slant \le  geq?slant \ge  leqq? \le  geqq? \ge  lt <  gt >  neq \ne  not\s*= \ne
+(?:[dtcsx]|nice)frac \frac  leq?slant \le  geq?slant \ge  leqq? \le  geqq? \ge  lt <  gt >  neq \ne  not\s*= \ne
 cdotp? \cdot  ast *  div /  dots[bcmio]? \ldots  cdots \ldots  lbrace \{  rbrace \}  lbrack [  rbrack ]
 lparen (  rparen )  vert |  mid |  lvert |  rvert |  colon :  varnothing \emptyset  backslash \setminus
 smallsetminus \setminus  degree ^\circ  textdegree ^\circ  land \text{and}  lor \text{or}  wedge \text{and}
 vee \text{or}  arccot \acot  dbinom \binom  tbinom \binom  lg \log_{10}  prime '  pounds £  euro €  yen ¥
 simeq \approx  cong \approx  Real \mathbb{R}  R \mathbb{R}  Z \mathbb{Z}  tg \tan  ctg \cot  cosec \csc
-imath i  textdollar \$
+imath i  textdollar \$  langle (  rangle )  equiv =
 """
 _ALIASES = [(re.compile(rf"\\{old}(?![a-zA-Z])"), new.replace("\\", "\\\\")) for old, new in _pairs(_SYNONYMS).items()]
 _DOLLARS = re.compile(r"(?<!\\)\$+")
@@ -84,15 +84,18 @@ _DISPLAY = re.compile(r"\\[()\[\]]")
 
 def _fonts(text: str) -> str:
     """`\\mathbf{x}` is x; a constant or a function in upright letters is itself."""
+    text = re.sub(r"\{\\(?:rm|bf|it)\s+([^{}]*)\}", r"\\text{\1}", text)
+    text = re.sub(r"\\[hv]?phantom\s*\{[^{}]*\}", " ", text)
     for _ in range(6):
         new = re.sub(rf"\\(?:{_FONTS})(?![a-zA-Z])\s*\{{([^{{}}]*)\}}", r"{\1}", text)
         new = re.sub(rf"\\(?:{_FONTS})(?![a-zA-Z])", " ", new)
         if new == text:
             break
         text = new
-    text = re.sub(r"\{\\(?:rm|bf|it)\s+([^{}]*)\}", r"\\text{\1}", text)
     # e, i and d in upright letters, as ISO 80000-2 has them.
     text = re.sub(rf"\\(?:mathrm|text|operatorname|textrm|rm)\s*\{{?\s*([eid])\s*\}}?{_NOT_A_WORD}", r" \1 ", text)
+    # Behind a number, min and sec are units.
+    text = re.sub(r"([\d}]\s*\\(?:mathrm|text|textrm)\s*\{)(\s*(?:min|sec)\s*\})", r"\1~\2", text)
     return re.sub(rf"\\(?:mathrm|text|operatorname\*?|textrm)\s*\{{\s*({_FUNCTIONS})\s*\}}", r"\\\1 ", text)
 
 
@@ -104,12 +107,9 @@ def spelling(text: str) -> str:
     if not text.isascii():
         text = _ascii(text)
     # Row breaks first, or their second backslash would make a command of what follows.
+    text = re.sub(r"\\\\(?=%)", r"\\", text)
     text = re.sub(r"\\\\(?![a-zA-Z]*\{(?:array|matrix))", _BREAK, text).replace("\r", " ")
-    text = re.sub(
-        r"\\begin\{(?:align|aligned|equation|gather|gathered|split|math|displaymath)\*?\}|\\end\{(?:align|aligned|equation|gather|gathered|split|math|displaymath)\*?\}",
-        " ",
-        text,
-    )
+    text = re.sub(rf"\\(?:begin|end)\{{(?:{_ENVIRONMENTS})\*?\}}", " ", text)
     if "\\" in text or "$" in text:
         text = _DISPLAY.sub(" ", text)
         # A dollar sign before a number, alone in the text, is money.
@@ -120,13 +120,16 @@ def spelling(text: str) -> str:
         text = re.sub(r"(?<=\d)\\[!,](?=\d)|\\!", "", text)
         text = _SIZES.sub(" ", text)
         text = _SPACING.sub(" ", text)
-        text = re.sub(r"\\(?:,|;|:|!|>|~)|~", " ", text)
+        text = re.sub(r"\\[,;:!>~ ]|~", " ", text)
         for pattern, new in _ALIASES:
             text = pattern.sub(new, text)
         text = _fonts(text)
         text = re.sub(rf"\\(?:{_TEXTS})(?![a-zA-Z])\s*\{{", r"\\text{", text)
         text = re.sub(r"\\(?:textbf|textit|textrm|mathrm|text|mbox)\s*(?=[A-Za-z(])", " ", text)
         text = re.sub(r"\\(?=\s*$)", "", text)
+        text = _upright_signs(text)
+    text = re.sub(r"(?<=\d)\s*\^\s*(?:o|\{\s*o\s*\})(?![a-zA-Z])", r"^\\circ", text)
+    text = re.sub(r"(?<=[^\s.])(\s*)\.{3}(?!\.)", r"\1\\ldots ", text)
     text = text.replace("\\%", "%").replace("`", " ")
     text = re.sub(r"\*\*(?=[^*]*\*\*)([^*]*)\*\*", r"\1", text) if re.match(r"\s*\*\*[^*]", text) else text
     text = text.replace("**", "^")
@@ -138,7 +141,21 @@ def spelling(text: str) -> str:
         if "\\" not in text
         else text.replace(">=", r"\ge ").replace("<=", r"\le ")
     )
-    return _thousands(text.replace(_BREAK, "\\\\")).strip()
+    return re.sub(r"\s+", " ", _thousands(text.replace(_BREAK, "\\\\"))).strip()
+
+
+def _upright_signs(text: str) -> str:
+    """Signs that stand in `\\text{…}`, or in an exponent of their own, without it."""
+    text = re.sub(r"\\text\{\s*[.,;]?\s*\}", " ", text)
+    text = re.sub(r"\\text\{\s*(\\?[%$€£¥₹])\s*\}", r"\1", text)
+    text = re.sub(r"\\text\{\s*(minus |negative )?(?:plus |positive )?infinity\s*\}", _infinity, text, flags=re.I)
+    text = re.sub(r"\^\s*(?:\{\s*((?:'\s*)+)\}|('+))", lambda match: (match[1] or match[2]).replace(" ", ""), text)
+    text = re.sub(r"\\\{\s*\\\}", r"\\emptyset ", text)
+    return re.sub(r"(\\mathbb\s*\{?\s*[RCQZ]\s*\}?)\s*-\s*(?=\\\{)", r"\1\\setminus ", text)
+
+
+def _infinity(match: re.Match[str]) -> str:
+    return "-\\infty " if match[1] else "\\infty "
 
 
 def _thousands(text: str) -> str:

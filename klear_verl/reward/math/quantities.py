@@ -32,10 +32,11 @@ def _same_quantity(one: Scalar, two: Scalar) -> bool:
                 _times(one.tree, fmpq(*one.unit[1].as_integer_ratio())),
                 _times(two.tree, fmpq(*two.unit[1].as_integer_ratio())),
             )
-    if (one.unit is not None and (two.percent or two.degrees)) or (
-        two.unit is not None and (one.percent or one.degrees)
-    ):
-        return False
+    for measured, other in ((one, two), (two, one)):
+        if measured.unit is not None and other.percent:
+            return False
+        if measured.unit is not None and other.degrees and not str(measured.unit[0][:1]).startswith("(('temp"):
+            return False
     if one.percent != two.percent:
         percent, bare = (one, two) if one.percent else (two, one)
         if bare.degrees:
@@ -86,6 +87,13 @@ def _near(one: Tree, two: Tree) -> bool:
             # Beyond 15 digits a floating-point number is noise.
             step = max(step, step * fmpq(10) ** (digits - 15))
         if other_literal is not None and other_literal[1] < digits:
+            # 0.30000000000000004 is 0.3 with the noise of a floating-point number.
+            if (
+                digits > 15
+                and other_literal[1] <= 15
+                and abs(shown - other_literal[0]) * 2 <= step * fmpq(10) ** (digits - 15)
+            ):
+                return True
             continue
         if values.symbols(other):
             continue

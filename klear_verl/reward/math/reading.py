@@ -7,29 +7,30 @@ The readers stand in the order in which they are tried: brackets and separators 
 from __future__ import annotations
 
 import re
+from fractions import Fraction
 
+from klear_verl.reward.math import marked, matrices
 from klear_verl.reward.math.answers import (
     Answer,
-    Based,
     Bracket,
-    Choice,
     Combination,
     Matrix,
-    Ratio,
     Relation,
     Scalar,
     Sequence,
     Text,
 )
+from klear_verl.reward.math.brackets import depths_of, matching, split_top
 from klear_verl.reward.math.names import is_name
 from klear_verl.reward.math.notation import spelling
+from klear_verl.reward.math.phrases import in_notation, without_scale
 from klear_verl.reward.math.syntax import Tree, Unreadable, parse
+from klear_verl.reward.math.tokens import is_prose
 from klear_verl.reward.math.units import parse_unit, split_unit
 
 MAX_ITEMS = 400
 MAX_NESTING = 40
 
-_OPEN, _CLOSE = "([{", ")]}"
 _RELATIONS = re.compile(r"\\(?:le|ge|ne|approx|in|notin|sim)(?![a-zA-Z])|[<>=]=?")
 _OPERATOR = {
     "\\le": "<=",
@@ -42,87 +43,50 @@ _OPERATOR = {
     "==": "=",
 }
 _SETS = re.compile(r"\\(?:cup|cap|setminus)(?![a-zA-Z])")
-_MATRIX = re.compile(r"\\begin\{([pbvBV]?matrix|array)\}(?:\{[lcr|]+\})?(.*)\\end\{\1\}", re.DOTALL)
-_BASED = re.compile(
-    r"(?:\\text\{\s*)?(-?[0-9][0-9A-Za-z]*(?:\.\d+)?)\s*\}?_\s*\{?\s*(?:\\text\{)?\s*(\d{1,2})\s*\}{0,2}"
-)
-_CLOCK = re.compile(r"(\d{1,2})\s*:\s*(\d{2})(?:\s*(?:\\text\{)?\s*([aApP])\.?\s*[mM]\.?\s*\}?)?")
-_CHOICE = re.compile(
-    r"(?:\\text\{)?\s*(?:(?:option|choice|answer)\s*(?:is)?\s*)?(?:\\text\{)?\s*(\()?\s*([A-J])\s*(\))?\s*\}?\s*"
-    r"([.:)]?)\s*(.*)",
-    re.DOTALL | re.IGNORECASE,
-)
+_MATRIX = re.compile(r"\\begin\{([pbvBV]?matrix|smallmatrix|array)\}(?:\{[lcr|]+\})?(.*)\\end\{\1\}", re.DOTALL)
 _QUALIFIER = re.compile(
-    r"[\s,;]*\(?\s*(?:\\text\{)?\s*[,(]?\s*\b(?:for (?:all|any|every|each|some)|where|with|given that|such that|"
-    r"provided|if|when|whenever)\b.*$",
-    re.DOTALL,
+    r"\b(?:for (?:all|any|every|each|some)|where|with|given that|such that|provided|if|when|whenever)\b"
 )
+_BUILDER = re.compile(r"\s*[a-z]\s*(?:\\in\s*(?:\\mathbb\s*\{?\s*R\s*\}?|R)\s*)?[:|](.*)", re.DOTALL)
 _CONNECT = re.compile(r"\\text\{\s*,?\s*(and|or)\s*,?\s*\}|(?<![A-Za-z\\])(and|or)(?![A-Za-z])", re.IGNORECASE)
+_GROUPED = r"-?\d{1,3}(?:,\d{3})*"
 _THOUSANDS = re.compile(r"[-+]?\s*\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 
 
 def read(text: str) -> Answer:
     """The answer, read."""
     text = spelling(text)
-    if max(_depths(text), default=0) > MAX_NESTING:
+    if max(depths_of(text), default=0) > MAX_NESTING:
         return Text(text)
-    return _read(_trim(text))
+    return _read(in_notation(_trim(text)))
 
 
 def without_qualifier(answer: str) -> str:
     """The answer without a trailing "for all integers k", "where …"."""
-    return _trim(_QUALIFIER.sub("", answer))
+    match = _QUALIFIER.search(answer)
+    if match is None:
+        return _trim(answer)
+    head = answer[: match.start()].rstrip(" ,;(").removesuffix("\\text{")
+    return _trim(head.rstrip(" ,;("))
 
 
 def _trim(text: str) -> str:
     text = text.strip()
     text = re.sub(r"^(?:the\s+)?(?:final\s+)?(?:answer|solution)\s*(?:is)?\s*[:=]\s*", "", text, flags=re.IGNORECASE)
     while True:
-        trimmed = re.sub(r"(?<!\\)[.,;:]$", "", text.strip()).strip()
-        if trimmed.startswith("{") and _matching(trimmed, 0) == len(trimmed) - 1:
+        trimmed = text.rstrip(" .,;:")
+        if trimmed.endswith("\\"):
+            # A command such as `\;` is no punctuation.
+            trimmed = text[: len(trimmed) + 1]
+        trimmed = trimmed.strip()
+        if trimmed.startswith("{") and matching(trimmed, 0) == len(trimmed) - 1:
             trimmed = trimmed[1:-1].strip()
-        whole = re.fullmatch(r"\\f?boxed\s*\{(.*)\}", trimmed, re.DOTALL)
-        if whole and _matching(trimmed, trimmed.index("{")) == len(trimmed) - 1:
+        whole = re.fullmatch(r"\\(?:boxed|fbox)\s*\{(.*)\}", trimmed, re.DOTALL)
+        if whole and matching(trimmed, trimmed.index("{")) == len(trimmed) - 1:
             trimmed = whole.group(1).strip()
         if trimmed == text:
             return text
         text = trimmed
-
-
-def _matching(text: str, opening: int) -> int | None:
-    depth = 0
-    for index in range(opening, len(text)):
-        if text[index] in _OPEN:
-            depth += 1
-        elif text[index] in _CLOSE:
-            depth -= 1
-            if depth == 0:
-                return index
-    return None
-
-
-def _depths(text: str) -> list[int]:
-    """For each character how many brackets it stands in."""
-    depths, depth = [], 0
-    for character in text:
-        if character in _CLOSE:
-            depth -= 1
-        depths.append(depth)
-        if character in _OPEN:
-            depth += 1
-    return depths
-
-
-def split_top(text: str, pattern: re.Pattern[str]) -> tuple[list[str], list[str]]:
-    """(parts, separators) of the text split where `pattern` stands outside all brackets."""
-    depths = _depths(text)
-    parts, separators, start = [], [], 0
-    for match in pattern.finditer(text):
-        if depths[match.start()] == 0 and match.start() >= start:
-            parts.append(text[start : match.start()])
-            separators.append(match.group(0))
-            start = match.end()
-    return [*parts, text[start:]], separators
 
 
 def _read(text: str) -> Answer:
@@ -130,16 +94,17 @@ def _read(text: str) -> Answer:
         return Text("")
     for reader in (
         _matrix,
-        _based,
-        _clock,
+        marked.based,
+        marked.clock,
+        marked.measures,
         _french,
         _connected,
         _listed,
         _combined,
         _related,
         _bracketed,
-        _choice,
-        _ratio,
+        marked.choice,
+        marked.ratio,
         _scalar,
     ):
         found = reader(text)
@@ -150,29 +115,34 @@ def _read(text: str) -> Answer:
 
 def _matrix(text: str) -> Answer | None:
     match = _MATRIX.fullmatch(text)
-    if match is None or "\\begin" in match.group(2):
+    if match is None:
+        return _changed_matrix(text)
+    if "\\begin" in match.group(2):
         return None
     body = re.sub(r"\\hline", "", match.group(2)).strip()
     rows = [row for row in re.split(r"\\\\(?:\[[^\]]*\])?|\\(?=\d)|\\cr(?![a-z])|\\(?=\s*-?\d)", body) if row.strip()]
     entries = tuple(tuple(read(entry) for entry in row.split("&")) for row in rows)
-    return Matrix(text, entries, match.group(1) in ("vmatrix", "Vmatrix"))
+    found = Matrix(text, entries, match.group(1) in ("vmatrix", "Vmatrix"))
+    if match.group(1) == "vmatrix" and (value := matrices.determinant(found)) is not None:
+        return Scalar(text, value)
+    return found
 
 
-def _based(text: str) -> Answer | None:
-    match = _BASED.fullmatch(text)
-    if match is None or not 2 <= int(match.group(2)) <= 36:
+def _changed_matrix(text: str) -> Answer | None:
+    """A matrix with a factor, transposed, or as a list of lists."""
+    if re.match(r"\[\s*\[", text) and (listed := _bracketed(text)) is not None:
+        rows = listed.items if isinstance(listed, Bracket) else ()
+        if len(rows) > 1 and all(isinstance(row, Bracket) and row.opening == "[" for row in rows):
+            return Matrix(text, tuple(row.items for row in rows if isinstance(row, Bracket)))
+        return listed
+    around = matrices.parts_around(text)
+    found = _matrix(around[1]) if around else None
+    if around is None or not isinstance(found, Matrix):
         return None
-    return Based(text, match.group(1).upper(), int(match.group(2)))
-
-
-def _clock(text: str) -> Answer | None:
-    match = _CLOCK.fullmatch(text)
-    if match is None or int(match.group(2)) > 59 or int(match.group(1)) > 24:
+    factor, turned = _tree(around[0]) if around[0] else None, matrices.transposed(found) if around[2] else found
+    if turned is None or (around[0] and factor is None):
         return None
-    hours, minutes, half = int(match.group(1)), int(match.group(2)), (match.group(3) or "").lower()
-    trees = (("num", parse(match.group(1))[1], None), ("num", parse(match.group(2))[1], None))
-    hours = hours % 12 + (12 if half == "p" else 0) if half else hours
-    return Ratio(text, trees, hours * 60 + minutes, bool(half))
+    return turned if factor is None else matrices.scaled(turned, factor[0])
 
 
 def _french(text: str) -> Answer | None:
@@ -191,7 +161,7 @@ def _connected(text: str) -> Answer | None:
     """`a and b`, `a or b`: several answers, or one condition made of two."""
     if not re.search(r"\b(?:and|or)\b", text, re.IGNORECASE):
         return None
-    depths = _depths(text)
+    depths = depths_of(text)
     parts, words_, start = [], [], 0
     for match in _CONNECT.finditer(text):
         inside_text = match.group(1) is None and depths[match.start()] != 0
@@ -211,7 +181,7 @@ def _connected(text: str) -> Answer | None:
         items += (
             item.items if isinstance(item, Sequence) and item.joined_by == "," and not _assignments(item) else [item]
         )
-    if any(isinstance(item, Text) for item in items) or len(items) > MAX_ITEMS:
+    if not items or any(isinstance(item, Text) for item in items) or len(items) > MAX_ITEMS:
         return Text(text)
     if len(items) == 1:
         return items[0]
@@ -229,6 +199,9 @@ def _listed(text: str) -> Answer | None:
             continue
         if separator == "," and _THOUSANDS.fullmatch(text):
             return None
+        if separator == "," and re.fullmatch(rf"{_GROUPED}(?:, {_GROUPED})+", text):
+            # A comma with a space separates, one without makes thousands.
+            return Sequence(text, tuple(_read(part) for part in text.split(", ")))
         parts, found = split_top(text, re.compile(re.escape(separator) + r"(?:\s*\\quad)?"))
         if not found:
             continue
@@ -290,11 +263,13 @@ def _bracketed(text: str) -> Answer | None:
     if opening is None or closing is None:
         return None
     start = opening.end() - 1
-    if _matching(text, start) != len(text) - 1:
+    if matching(text, start) != len(text) - 1:
         return None
     inner = text[opening.end() : closing.start()]
-    if opening.group(0) == "\\{" and re.search(r":|\\in|\|", inner) and not re.fullmatch(r"[^:|]*", inner):
-        return Text(text)
+    if opening.group(0) == "\\{" and re.search(r"[:|]", inner):
+        built = _BUILDER.fullmatch(inner)
+        condition = _read(_trim(built[1])) if built else None
+        return condition if isinstance(condition, (Relation, Sequence, Combination)) else Text(text)
     parts, separators = split_top(inner, re.compile(r"[;,]"))
     if _THOUSANDS.fullmatch(inner.strip()) and opening.group(0) == "(":
         parts = [inner]
@@ -307,44 +282,16 @@ def _bracketed(text: str) -> Answer | None:
         return items[0]
     if any(isinstance(item, Text) and not item.text.startswith("\\ldots") for item in items):
         return Text(text) if len(items) > 1 or opening.group(0) != "(" else None
+    if len(items) > 1 and all(isinstance(item, Relation) and item.operators == ("=",) for item in items):
+        return Sequence(text, items)
     return Bracket(text, opening.group(0).replace("\\", ""), items, closing.group(0).replace("\\", ""))
 
 
-def _choice(text: str) -> Answer | None:
-    match = _CHOICE.fullmatch(text)
-    if match is None or not match.group(2).isupper():
-        return None
-    opened, letter, closed, mark, rest = match.groups()
-    rest = rest.strip().rstrip("}").strip()
-    if not rest:
-        return Choice(text, letter)
-    if (
-        (opened and closed)
-        or (mark in (".", ":", ")") and not opened)
-        or re.match(r"\\text\{\s*\(?[A-J]\)?\s*\}\s*\S", text)
-    ):
-        if re.match(r"[-+*/^_=<>]|\\cdot|\\times", rest):
-            return None
-        return Choice(text, letter, rest)
-    return None
-
-
-def _ratio(text: str) -> Answer | None:
-    if ":" not in text:
-        return None
-    parts, separators = split_top(text, re.compile(":"))
-    if not separators:
-        return None
-    try:
-        return Ratio(text, tuple(parse(part) for part in parts))
-    except Unreadable:
-        return None
-
-
 def _scalar(text: str) -> Answer | None:
-    if _THOUSANDS.fullmatch(text):
-        text = text.replace(",", "")
+    if _THOUSANDS.fullmatch(text) or re.fullmatch(r"[-+]?\d{1,3}(?: \d{3})+(?:\.\d+)?", text):
+        text = text.replace(",", "").replace(" ", "")
     original = text
+    text = without_scale(text)
     text = re.sub(r"(?<![\d,])(\d{1,3}(?:,\d{3})+)(?![\d,])", lambda match: match.group(1).replace(",", ""), text)
     text = re.sub(r"\s*\(?(?:\\text\{)?\s*\(?(?:approx(?:imately|\.)?|rounded|about)\)?\s*\}?\)?\s*", " ", text).strip()
     percent = re.fullmatch(r"(.*?\S)\s*(?:%|(?:\\text\{)?\s*(?:percent|pct|per cent)\.?\s*\}?)", text, re.DOTALL)
@@ -355,11 +302,16 @@ def _scalar(text: str) -> Answer | None:
     if degrees:
         tree = _tree(degrees.group(1))
         return None if tree is None else Scalar(original, tree[0], degrees=True, other=tree[1])
+    warm = re.fullmatch(r"(.*\S)\s*\^\s*\{?\s*\\circ\s*\}?\s*(?:\\text\{\s*)?([CF])\s*\}?", text, re.DOTALL)
+    if warm and (tree := _tree(warm[1])) is not None:
+        return Scalar(original, tree[0], unit=((("temperature " + warm[2], 1),), Fraction(1)), other=tree[1])
     measured = split_unit(text)
     if measured is not None:
         tree = _tree(measured[0])
         if tree is not None:
-            return Scalar(original, tree[0], unit=parse_unit(measured[1]), other=tree[1])
+            unit = parse_unit(measured[1])
+            bare = unit is not None and dict(unit[0]).get("radian") == 1
+            return Scalar(original, tree[0], unit=None if bare else unit, other=tree[1])
     tree = _tree(text)
     if tree is None:
         return None
@@ -371,6 +323,8 @@ def _scalar(text: str) -> Answer | None:
 
 
 def _tree(text: str) -> tuple[Tree, Tree | None] | None:
+    if is_prose(text):
+        return None
     try:
         loose = parse(text)
     except Unreadable:

@@ -15,7 +15,8 @@ from flint import fmpq
 from klear_verl.reward.math import equality, values
 from klear_verl.reward.math.answers import Answer, Bracket, Combination, Relation, Scalar, Sequence, Text
 from klear_verl.reward.math.names import is_name
-from klear_verl.reward.math.notation import characters
+from klear_verl.reward.math.notation import characters, words
+from klear_verl.reward.math.quantities import fixed, signs
 from klear_verl.reward.math.reading import read
 from klear_verl.reward.math.syntax import Tree, Unreadable, parse
 
@@ -69,6 +70,8 @@ def _region(answer: Answer) -> Region | None:
     if isinstance(answer, Relation):
         return _condition(answer)
     if isinstance(answer, Sequence):
+        if (excluded := _excluded(answer)) is not None:
+            return _complement(excluded)
         regions = [_item(item) for item in answer.items]
         if any(region is None for region in regions):
             return None
@@ -77,11 +80,35 @@ def _region(answer: Answer) -> Region | None:
             assert total is not None and region is not None
             total = _intersection(total, region) if answer.joined_by == "and" else _merged(total + region)
         return total
-    if characters(answer.text) in ("\\mathbbR", "R", "(-\\infty,\\infty)"):
+    if characters(answer.text) in ("\\mathbbR", "R") or words(answer.text) in _ALL_REALS:
         return [_EVERYTHING]
-    if isinstance(answer, Text) and characters(answer.text) in ("\\emptyset",):
+    if isinstance(answer, Text) and (characters(answer.text) == "\\emptyset" or words(answer.text) in _NO_REALS):
         return []
     return None
+
+
+_ALL_REALS = {"allreal", "allreals", "allrealnumbers", "allrealnumbersx", "realnumbers", "allrealx"}
+_NO_REALS = {"emptyset", "nullset"}
+
+
+def named_set(answer: Answer) -> bool:
+    """Whether it is all real numbers or the empty set, by name."""
+    return not isinstance(answer, (Bracket, Combination, Relation, Sequence)) and region_of(answer) is not None
+
+
+def _excluded(answer: Sequence) -> Region | None:
+    """The points of `x \\ne 1, x \\ne 2` and `x \\ne 1, 2`; None if it excludes no points."""
+    first = answer.items[0]
+    if not isinstance(first, Relation) or first.operators != ("!=",):
+        return None
+    points: Region = []
+    for item in answer.items:
+        if isinstance(item, Relation) and item.operators == ("!=",):
+            item = read(item.parts[1])
+        if not isinstance(item, Scalar):
+            return None
+        points += [Interval(tree, True, tree, True) for tree in (fixed(item.tree, sign) for sign in signs(item.tree))]
+    return _merged(points)
 
 
 def _item(answer: Answer) -> Region | None:
@@ -140,28 +167,74 @@ def _half_line(operator: str, bound: Tree) -> Region | None:
     if operator in (">", ">="):
         return [Interval(bound, operator == ">=", INFINITY, False)]
     if operator == "!=":
-        return [Interval(MINUS_INFINITY, False, bound, False), Interval(bound, False, INFINITY, False)]
+        points = [fixed(bound, sign) for sign in signs(bound)]
+        return _complement(_merged([Interval(point, True, point, True) for point in points]))
     return None
 
 
 def _linear(left: str, operator: str, right: str) -> Region | None:
     """a x + b < c in one variable: found from two points, checked at a third."""
-    difference: Tree = ("add", [parse(left), ("neg", parse(right))])
+    sides = parse(left), parse(right)
+    for inner, end, turned in ((*sides, operator), (*sides[::-1], _FLIP.get(operator, operator))):
+        if inner[0] == "fn" and inner[1] == "abs" and equality.sign_of(end) == 1 and turned in _FLIP:
+            return _absolute(inner[2][0], turned, end)
+    difference: Tree = ("add", [sides[0], ("neg", sides[1])])
     names = values.symbols(difference)
     if len(names) != 1:
         return None
     (name,) = names
     at = []
-    for point in (0, 1, 2):
+    for point in (0, 1, 2, 3):
         fixed = values_at(difference, name, fmpq(point))
         if fixed is None:
             return None
         at.append(fixed)
     slope = at[1] - at[0]
-    if slope == 0 or at[2] - at[1] != slope:
+    bend = (at[2] - at[1] - slope) / 2
+    if at[3] != at[0] + 3 * slope + 6 * bend or operator == "=":
+        return None
+    if bend:
+        return _quadratic(bend, slope - bend, at[0], operator)
+    if slope == 0:
         return None
     bound: Tree = ("num", -at[0] / slope, None)
     return _half_line(operator if slope > 0 else _FLIP.get(operator, operator), bound)
+
+
+def _quadratic(a: fmpq, b: fmpq, c: fmpq, operator: str) -> Region | None:
+    """a x² + b x + c < 0 and the like, where it has two roots."""
+    square = b * b - 4 * a * c
+    if square <= 0 or operator not in _FLIP:
+        return None
+    root: Tree = ("pow", ("num", square, None), ("num", fmpq(1, 2), None))
+    low, high = (
+        ("div", ("add", [("num", -b, None), part]), ("num", 2 * a, None))
+        for part in ((("neg", root), root) if a > 0 else (root, ("neg", root)))
+    )
+    return _between(low, high, operator if a > 0 else _FLIP[operator])
+
+
+def _absolute(inner: Tree, operator: str, bound: Tree) -> Region | None:
+    """|x| < c and |a x + b| < c for a positive c."""
+    names = values.symbols(inner)
+    if len(names) != 1:
+        return None
+    (name,) = names
+    at = [values_at(inner, name, fmpq(point)) for point in (0, 1, 2)]
+    if at[0] is None or at[1] is None or at[2] is None or at[1] == at[0] or at[2] - at[1] != at[1] - at[0]:
+        return None
+    slope = at[1] - at[0]
+    ends = [("div", ("add", [end, ("num", -at[0], None)]), ("num", slope, None)) for end in (("neg", bound), bound)]
+    low, high = ends if slope > 0 else ends[::-1]
+    return _between(low, high, operator)
+
+
+def _between(low: Tree, high: Tree, operator: str) -> Region:
+    """The numbers between two, or those outside of them."""
+    if operator in ("<", "<="):
+        return [Interval(low, operator == "<=", high, operator == "<=")]
+    closed = operator == ">="
+    return [Interval(MINUS_INFINITY, False, low, closed), Interval(high, closed, INFINITY, False)]
 
 
 def values_at(tree: Tree, name: str, point: fmpq) -> fmpq | None:

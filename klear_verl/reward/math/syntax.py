@@ -24,29 +24,37 @@ from klear_verl.reward.math.tokens import (
     tokenize,
 )
 
+_SIGNS = ("+", "-", "\\pm", "\\mp")
+
 
 class Grammar(Atoms):
     """Operators, from the loosest to the tightest."""
 
     def whole(self) -> Tree:
-        tree = self.sum()
+        tree = self.stacked(self.sum())
         if self.peek():
             raise Unreadable(f"at {self.peek()}")
         return tree
+
+    def stacked(self, top: Tree) -> Tree:
+        """`n \\choose k` and `a \\over b`, which split the group that they stand in."""
+        if self.peek() in ("\\choose", "\\over"):
+            return ("binom" if self.take() == "\\choose" else "div", top, self.sum())
+        return top
 
     def sum(self) -> Tree:
         self.depth += 1
         if self.depth > MAX_DEPTH:
             raise Unreadable("nested too deeply")
         terms = [self.signed()]
-        while self.peek() in ("+", "-", "\\pm", "\\mp"):
+        while self.peek() in _SIGNS:
             terms.append(self.signed())
         self.depth -= 1
         return terms[0] if len(terms) == 1 else ("add", terms)
 
     def signed(self) -> Tree:
         sign = self.peek()
-        if sign in ("+", "-", "\\pm", "\\mp") and self.peek(1) in ("+", "-") and self.peek(2) in ("+", "-"):
+        if sign in _SIGNS and self.peek(1) in _SIGNS and self.peek(2) in _SIGNS:
             raise Unreadable("a row of signs")
         if sign == "+":
             self.take()
@@ -76,7 +84,7 @@ class Grammar(Atoms):
                     divisor = ("mul", [divisor, self.power()])
                 tree, flat = ("div", tree, divisor), False
                 self.divisions += 1
-                if self.divisions > MAX_DEPTH:
+                if self.divisions > MAX_DEPTH // 2:
                     raise Unreadable("too many divisions")
             elif self.starts_factor() or (self.kind() == "num" and self.place and self.kind(-1) == "num"):
                 if (mixed := self.mixed_number(tree)) is not None:
@@ -229,10 +237,7 @@ class Grammar(Atoms):
     def group(self, opening: str, closing: str) -> Tree:
         self.expect(opening)
         bars, self.bars = self.bars, 0
-        tree = self.sum()
-        if self.peek() == "\\choose":
-            self.take()
-            tree = ("binom", tree, self.sum())
+        tree = self.stacked(self.sum())
         self.bars = bars
         self.expect(closing)
         return tree

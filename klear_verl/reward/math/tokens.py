@@ -11,6 +11,8 @@ from flint import fmpq, fmpz
 Tree = tuple[Any, ...]
 
 MAX_TOKENS = 1500
+MAX_WORD = 400
+MAX_PROSE = 400
 
 
 class Unreadable(Exception):
@@ -24,7 +26,7 @@ hbar odot oplus star partial nabla aleph
 """
 GREEK = frozenset(_GREEK_NAMES.split())
 _FUNCTIONS_NAMES = """
-sin cos tan cot sec csc sinh cosh tanh coth sech csch arcsin arccos arctan acot asin acos atan arcsinh arccosh
+cis sin cos tan cot sec csc sinh cosh tanh coth sech csch arcsin arccos arctan acot asin acos atan arcsinh arccosh
 arctanh arsinh arcosh artanh asinh acosh atanh ln log exp sqrt cbrt abs floor ceil ceiling gcd lcm max min sgn
 sign zeta Gamma gamma binom fact factorial
 """
@@ -34,7 +36,7 @@ asin=arcsin acos=arccos atan=arctan arsinh=arcsinh asinh=arcsinh arcosh=arccosh 
 atanh=arctanh ceiling=ceil sign=sgn factorial=fact gamma=Gamma
 """
 SAME_FUNCTION = dict(pair.split("=") for pair in _SYNONYMS.split())
-_TRIGONOMETRIC_NAMES = "sin cos tan cot sec csc sinh cosh tanh coth sech csch"
+_TRIGONOMETRIC_NAMES = "cis sin cos tan cot sec csc sinh cosh tanh coth sech csch"
 TRIGONOMETRIC = frozenset(_TRIGONOMETRIC_NAMES.split())
 UNKNOWN_FUNCTIONS = frozenset("fghFGHPQTWVRS")
 """Letters that are functions where a bracket follows; any other letter is then a factor."""
@@ -42,7 +44,7 @@ UNKNOWN_FUNCTIONS = frozenset("fghFGHPQTWVRS")
 _WORDS = FUNCTIONS | GREEK | {"pi", "infinity", "inf", "oo"}
 _TOKEN = re.compile(
     r"""\s*(?:
-    (?P<num>(?:\d+(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d+(?![\d.a-zA-Z]))?)
+    (?P<num>(?:\d+(?:\.\d+|\.(?=\s*\\(?:overline|bar|dot)(?![a-zA-Z])))?|\.\d+)(?:[eE][-+]?\d+(?![\d.a-zA-Z]))?)
     |(?P<cmd>\\[a-zA-Z]+|\\[{}|%$#&_])
     |(?P<word>[A-Za-z]+)
     |(?P<op>\*\*|\|\||[-+*/^_(){}\[\]|!,=<>':;&%])
@@ -76,8 +78,19 @@ def tokenize(text: str) -> list[tuple[str, str]]:
     return tokens
 
 
+def is_prose(text: str) -> bool:
+    """Whether a word stands in it that is no product of variables: four letters or more, not in alphabetical order."""
+    for word in re.findall(r"(?<![\\a-zA-Z])[A-Za-z]{4,}", re.sub(r"_\s*\{[^{}]*\}", "", text[:MAX_PROSE])):
+        left = _KNOWN.sub("", word).lower()
+        if len(left) >= 4 and re.search("[aeiou]", left) and list(left) != sorted(left) and len(set(left)) > 2:
+            return True
+    return False
+
+
 def _letters(word: str) -> list[tuple[str, str]]:
     """A run of letters: known names where there are some, single variables otherwise."""
+    if len(word) > MAX_WORD:
+        raise Unreadable("a word without end")
     if word in _WORDS:
         return [("cmd", "\\" + word)]
     tokens: list[tuple[str, str]] = []
@@ -97,6 +110,9 @@ _BY_LENGTH = sorted(
     key=len,
     reverse=True,
 )
+
+
+_KNOWN = re.compile("|".join(sorted(_WORDS, key=len, reverse=True)))
 
 
 def number(text: str) -> Tree:

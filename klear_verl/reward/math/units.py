@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
+from klear_verl.reward.math.tokens import is_prose
+
 # dimension, size, names
 _TABLE = """
 m 1 m meter meters metre metres
@@ -76,17 +78,28 @@ customers workers flowers seats chairs tables rooms slices gifts toys dozen bloc
 total each older younger AU 颗糖果 颗 千克 件 कमीजें
 """
 _PHRASES = (
-    r"in total|per person|years? old|degrees? (?:Celsius|Fahrenheit)|(?:sq(?:uare)?|cubic) units?|"
+    r"in total|per person|years? old|degrees? (?:Celsius|Fahrenheit)|(?:sq(?:uare)?\.?|cubic) units?|"
     r"units? (?:squared|cubed)|units?\^\{?[23]\}?"
 )
 _COUNTED = "|".join([_PHRASES, *_COUNTED_TABLE.split()])
 _COUNT = re.compile(rf"(?:{_COUNTED})(?:\s+(?:{_COUNTED}))*", re.IGNORECASE)
+_NOT_COUNTED_TABLE = """
+and or if to not no nor but than then mod modulo is are be for when where while with without unless otherwise
+maybe possibly perhaps either neither between hundred thousand million billion trillion dozen plus minus
+percent degrees degree radians least most half times because since
+"""
+_NOT_COUNTED = frozenset(_NOT_COUNTED_TABLE.split())
+_CHINESE = re.compile("(?:(?!千[^米克])[^或和与不且到至万亿百分度十\\W\\da-zA-Z_]){1,8}")
 _BASE = {
     name: (dimension, Fraction(size))
     for dimension, size, *names in (line.split() for line in _TABLE.strip().splitlines())
     for name in names
 }
 
+_UPRIGHT = r"\{\s*(\\text\{[^{}]*\}(?:\^\{?\d\}?)?)\s*\}"
+_UNIT_FRACTION = re.compile(rf"\\frac\s*{_UPRIGHT}\s*{_UPRIGHT}")
+MAX_MEASURED = 500
+"""Characters of a quantity."""
 _LETTERS = r"A-Za-z\u4e00-\u9fff\u0900-\u097f"
 _PLAIN = re.compile(
     r"\s*([-+]?[\d.,]*\d(?:\s*/\s*\d+)?(?:\s*(?:\\times|\\cdot|\*)\s*10\^\{?-?\d+\}?)?|\\frac\{\d+\}\{\d+\})"
@@ -99,12 +112,28 @@ Unit = tuple[tuple[tuple[str, int], ...], Fraction]
 def parse_unit(text: str) -> Unit | None:
     """The unit that a text is, as powers of dimensions and a factor; ((), 1) for what is merely counted; None if it is
     no unit."""
-    text = re.sub(r"\\text|[{}~]|\\(?=[a-zA-Z$€£])|\\[,; ]", " ", text).strip().strip(".").strip()
-    text = re.sub(r"\s*\^\s*", "^", re.sub(r"\s+", " ", text))
+    text = _plain(text)
     if not text:
         return None
     if _COUNT.fullmatch(text):
         return (), Fraction(1)
+    unit = _measured(text)
+    return ((), Fraction(1)) if unit is None and is_counted(text) else unit
+
+
+def _plain(text: str) -> str:
+    text = re.sub(r"\\text|[{}~]|\\(?=[a-zA-Z$€£])|\\[,; ]", " ", text).strip().strip(".").strip()
+    return re.sub(r"\s*\^\s*", "^", re.sub(r"\s+", " ", text))
+
+
+def is_counted(text: str) -> bool:
+    """Whether the words, which are no unit, may name what is counted: `calories`, `hours per day`, 个."""
+    words = text.split()
+    latin = len(words) <= 4 and all(re.fullmatch(r"[a-z]{2,15}", word) for word in words) and len(words[0]) > 2
+    return (latin and not _NOT_COUNTED & set(words)) or bool(_CHINESE.fullmatch(text))
+
+
+def _measured(text: str) -> Unit | None:
     text = re.sub(r"\bmph\b", "miles/hour", text)
     text = re.sub(r"\bk(?:m|p)h\b(?!\w)", "km/h", text)
     text = re.sub(r"\b(?:square|sq\.?)\s+(\w+)", r"\1^2", text)
@@ -135,18 +164,21 @@ def split_unit(text: str) -> tuple[str, str] | None:
     A letter that may be a variable is no unit: `2c`, `5 m` without a space or upright type after a variable. A number
     must stand before it.
     """
-    if re.fullmatch(r"[-+]?[\d.,]+", text):
+    if len(text) > MAX_MEASURED or re.fullmatch(r"[-+]?[\d.,]+", text):
         return None
+    text = _UNIT_FRACTION.sub(r"\1/\2", text)
+    if word := re.fullmatch(r"(?:\\text\{\s*)?(Rs|USD|EUR|GBP|JPY|RMB)\.?\s*\}?\s*(\d.*)", text, re.DOTALL):
+        return word[2], word[1]
     money = re.fullmatch(r"(-?)\s*(\\\$|\\?€|\\?£|\\?¥|₹)\s*(.*)", text, re.DOTALL)
     if money:
         rest = split_unit(money.group(3))
         return money.group(1) + (rest[0] if rest else money.group(3)), money.group(2).replace("\\", "")
     upright = re.fullmatch(
-        r"(.*?[\d})!])\s*((?:\\text\{(?:[^{}]|\{[^{}]*\})*\}(?:\^\{?-?\d\}?)?[\s/.*]*)+)", text, re.DOTALL
+        r"(.*?[\da-zA-Z})!])\s*((?:\\text\{(?:[^{}]|\{[^{}]*\})*\}(?:\^\{?-?\d\}?)?[\s/.*]*)+)", text, re.DOTALL
     )
     if upright and upright.group(1).strip():
         number, unit = upright.groups()
-        if parse_unit(unit) is not None:
+        if parse_unit(unit) is not None and (re.search(r"\d|\\pi", number) or _measured(_plain(unit))):
             return number.strip(), unit
     behind = re.fullmatch(r"(.*\d[\d.,}]*|.*[})])\s*(\\?€|\\?£|\\?\$)", text)
     if behind and "\\" + "text" not in behind.group(2) and len(behind.group(1)) < 30 and not text.endswith("\\$\\$"):
@@ -156,8 +188,11 @@ def split_unit(text: str) -> tuple[str, str] | None:
         number, space, unit = plain.groups()
         parsed = parse_unit(unit)
         letters = re.sub(rf"[^{_LETTERS}]", "", unit)
-        if parsed is not None and (
+        guessed = not _COUNT.fullmatch(unit.strip()) and _measured(unit.strip()) is None
+        known = parsed is not None and (not guessed or is_prose(unit) or _CHINESE.fullmatch(unit))
+        if known and (
             len(letters) >= 2
+            or _CHINESE.fullmatch(unit)
             or "^" in unit
             or (space and letters in "mgLNJWVK")
             or (letters in "NmgLhs" and not space and "^" in unit)

@@ -98,6 +98,18 @@ def kinds(tree: Tree) -> Iterator[str]:
                 yield from kinds(child)
 
 
+def is_endless(tree: Tree) -> bool:
+    """Whether a series without end stands in it, whose value is not computed."""
+    if tree[0] in ("sum", "prod"):
+        return tree[3] == ("sym", "infty")
+    return any(
+        is_endless(child)
+        for part in tree[1:]
+        for child in (part if isinstance(part, list) else [part])
+        if isinstance(child, tuple)
+    )
+
+
 def needs_integers(tree: Tree) -> bool:
     """Whether the expression is meant for whole numbers: sums to a variable, powers of a negative number to one."""
     if tree[0] in ("sum", "prod"):
@@ -267,6 +279,8 @@ class _Evaluation:
             raise NoValue(f"{name} of several arguments")
         if name in _DIRECT:
             return getattr(inner, _DIRECT[name])()
+        if name == "cis":
+            return (inner * acb(0, 1)).exp()
         if name == "abs":
             return acb(abs(inner))
         if name in ("floor", "ceil"):
