@@ -34,6 +34,7 @@ class Atoms(ABC):
         self.bars = 0
         self.divisions = 0
         self.towers = 0
+        self.bound: list[str] = []
 
     def peek(self, ahead: int = 0) -> str:
         place = self.place + ahead
@@ -142,6 +143,8 @@ class Atoms(ABC):
 
     def symbol(self) -> Tree:
         name = self.take()
+        if (indexed := self.indexed(name)) is not None:
+            return indexed
         name = self.subscripted(name)
         if name in UNKNOWN_FUNCTIONS and self.peek() == "(":
             return ("app", name, self.arguments())
@@ -149,6 +152,21 @@ class Atoms(ABC):
             top, bottom = self.arguments()
             return ("binom", top, bottom)
         return ("sym", name)
+
+    def indexed(self, name: str) -> Tree | None:
+        """F_k and F_{n-k} under a sum over k: functions of their index."""
+        if self.peek() != "_":
+            return None
+        if self.peek(1) in self.bound:
+            self.take()
+            return ("app", name + "_", [("sym", self.take())])
+        ahead = 2
+        while self.peek(1) == "{" and self.peek(ahead) not in ("", "}"):
+            if self.peek(ahead) in self.bound:
+                self.take()
+                return ("app", name + "_", [self.group("{", "}")])
+            ahead += 1
+        return None
 
     def subscripted(self, name: str) -> str:
         while self.peek() == "_":
@@ -307,5 +325,7 @@ class Atoms(ABC):
                 high = self.script()
         if low is None or high is None:
             raise Unreadable("a sum without limits")
+        self.bound.append(variable)
         body = self.product()
+        self.bound.pop()
         return (name, variable, low, high, body)

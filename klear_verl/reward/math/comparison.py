@@ -383,7 +383,8 @@ def _same_matrix(one: Answer, two: Answer) -> bool:
 
 def _same_ratio(one: Answer, two: Answer) -> bool:
     if isinstance(one, Ratio) and isinstance(two, Ratio):
-        if one.minutes is not None and two.minutes is not None and (one.half_day or two.half_day):
+        if one.minutes is not None and two.minutes is not None:
+            # Two times of day; 3:00 and 4:00 are not in proportion.
             return one.minutes == two.minutes
         if len(one.parts) != len(two.parts):
             return False

@@ -13,10 +13,11 @@ from collections.abc import Iterator
 from flint import acb, arb, ctx, fmpq
 
 from klear_verl.reward.math.syntax import Tree
-from klear_verl.reward.math.values import NoValue, Point, exact, needs_integers, symbols, value
+from klear_verl.reward.math.values import NoValue, Point, exact, is_endless, needs_integers, symbols, value
 
 MAX_BITS = 2048
 _ENDLESS_TERMS = (30, 41)
+_FAST_TERMS = 500
 
 
 def sign_of(tree: Tree, point: Point | None = None) -> int | None:
@@ -117,6 +118,8 @@ def equal(left: Tree, right: Tree, signs: tuple[int, int] = (1, 1)) -> bool:
     if left == right:
         return True
     names = symbols(left) | symbols(right)
+    if not names and is_endless(left) != is_endless(right):
+        return _converges(left, right)
     endless = _ENDLESS_TERMS if {"infty"} & (_names(left) | _names(right)) else (0,)
     if not names:
         return all(equal_at(left, right, {}, signs, terms) in ("equal", "complex") for terms in endless)
@@ -137,6 +140,16 @@ def equal(left: Tree, right: Tree, signs: tuple[int, int] = (1, 1)) -> bool:
     if real >= 3:
         return complex_ > -1000 or not ({"i"} & (_names(left) | _names(right)))
     return complex_ >= 3
+
+
+def _converges(left: Tree, right: Tree) -> bool:
+    """Whether a series that converges fast, as geometric ones do, comes to the other side."""
+    with ctx.workprec(256):
+        try:
+            difference = value(left, {}, _FAST_TERMS) - value(right, {}, _FAST_TERMS)
+        except (NoValue, ZeroDivisionError, OverflowError, ValueError):
+            return False
+        return bool(abs(difference) < arb(2) ** -100)
 
 
 def _names(tree: Tree) -> set[str]:

@@ -16,7 +16,7 @@ MAX_BETWEEN = 60
 
 _BETWEEN = re.compile(r"[\s$,;.&]*(?:\\[()\[\],; ]|\\quad|\\qquad|\\text\{\s*(?:and|or)\s*\}|and|or|[,;&$\s])*[\s$]*")
 _ANCHORS = re.compile(
-    r"(?:final\s+answer|answer|ans|result|solution)\s*(?:is|are|:|=|\*\*\s*:|:\s*\*\*|\bto be\b)+\**\s*:?|####|"
+    r"(?:(?:final\s+)?answers?|ans|results?|solutions?)\s*(?:is|are|:|=|\*\*\s*:|:\s*\*\*|\bto be\b)+\**\s*:?|####|"
     r"答案(?:是|为|：|:)|réponse\s*:|respuesta\s*:",
     re.IGNORECASE,
 )
@@ -25,6 +25,12 @@ _NUMBER = re.compile(
     r"(?<![A-Za-z0-9_.])(?<!\d,)[-+−]?(?:\\?\$|£|€|¥)?\s?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+|(?<=\d))"
     r"(?:\s*/\s*\d+)?(?:[eE][-+]?\d+)?(?:\s*(?:\\?%|％|percent|pct)|°)?"
 )
+_REASON = re.compile(r",?\s+(?:because|since|as (?:it|we|the|this))\b")
+_HEDGED = re.compile(r"^\s*not\b|\b(?:or|either|maybe|perhaps)\b", re.IGNORECASE)
+_JOINED = re.compile(
+    r"(?:\$[^$]+\$(?:\s*,\s*\$[^$]+\$)*,?\s*(?:and|or)\s*\$[^$]+\$|(?<![\w.])-?\d[\d.,/]*,?\s+or\s+-?\d[\d.,/]*)(?=[\s.!]*$)"
+)
+"""Formulas or numbers that end the text as one answer: `$x=1$ and $x=2$`, `4 or 5`."""
 _LAST_LETTER = re.compile(r"(?<![A-Za-z])\(?([A-J])\)?(?![A-Za-z'])")
 
 
@@ -114,6 +120,10 @@ def _stated(text: str) -> list[str]:
     if anchors:
         rest = text[anchors[-1].end() :].strip()
         sentence = re.split(r"\n\s*\n|(?<=[^\d\s])\.\s|\.\s*$|\n", rest.strip("* \n"), maxsplit=1)[0].strip("* \n")
+        sentence = _REASON.split(sentence, maxsplit=1)[0]
+        if _HEDGED.search(sentence) or _JOINED.search(sentence):
+            # "4 or 5" is both, and "not 4" is neither of its words.
+            return [sentence]
         found.append(sentence)
         formulas, values = _formulas(sentence), _values(sentence)
         # Whichever stands last: "the largest $n$ is 34", "34 = $x$".
@@ -128,6 +138,11 @@ def _stated(text: str) -> list[str]:
             found.append(bracketed.group(1))
         return found
     last = text.splitlines()[-1] if text else ""
+    displayed = [match for match in _MATH.finditer(text) if not text[match.end() :].strip(" .")]
+    if displayed and "\n" in displayed[-1].group(0):
+        return _formulas(displayed[-1].group(0))
+    if joined := _JOINED.search(last):
+        return [joined.group(0)]
     if formulas := _formulas(last):
         formula = formulas[-1]
         # "$28$ %": what is written right behind a formula belongs to it.

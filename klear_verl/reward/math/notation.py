@@ -120,7 +120,7 @@ def spelling(text: str) -> str:
         text = re.sub(r"(?<=\d)\\[!,](?=\d)|\\!", "", text)
         text = _SIZES.sub(" ", text)
         text = _SPACING.sub(" ", text)
-        text = re.sub(r"\\[,;:!>~ ]|~", " ", text)
+        text = re.sub(r"\\[,;:!>~ ]", " ", text)
         for pattern, new in _ALIASES:
             text = pattern.sub(new, text)
         text = _fonts(text)
@@ -130,7 +130,7 @@ def spelling(text: str) -> str:
         text = _upright_signs(text)
     text = re.sub(r"(?<=\d)\s*\^\s*(?:o|\{\s*o\s*\})(?![a-zA-Z])", r"^\\circ", text)
     text = re.sub(r"(?<=[^\s.])(\s*)\.{3}(?!\.)", r"\1\\ldots ", text)
-    text = text.replace("\\%", "%").replace("`", " ")
+    text = text.replace("\\%", "%").replace("`", " ").replace("~", " ")
     text = re.sub(r"\*\*(?=[^*]*\*\*)([^*]*)\*\*", r"\1", text) if re.match(r"\s*\*\*[^*]", text) else text
     text = text.replace("**", "^")
     text = (

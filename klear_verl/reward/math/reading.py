@@ -49,6 +49,9 @@ _QUALIFIER = re.compile(
 )
 _BUILDER = re.compile(r"\s*[a-z]\s*(?:\\in\s*(?:\\mathbb\s*\{?\s*R\s*\}?|R)\s*)?[:|](.*)", re.DOTALL)
 _CONNECT = re.compile(r"\\text\{\s*,?\s*(and|or)\s*,?\s*\}|(?<![A-Za-z\\])(and|or)(?![A-Za-z])", re.IGNORECASE)
+MAX_DECIMAL = 60
+_ENDLESS = re.compile(r"^(-?\d*\.\d*?)(?:(\d{1,2})\2{2,}|(\d{3,})\3+)\s*\\ldots\s*$")
+"""0.1666…: a block that is written three times, or twice where it is long, repeats for ever."""
 _GROUPED = r"-?\d{1,3}(?:,\d{3})*"
 _THOUSANDS = re.compile(r"[-+]?\s*\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 
@@ -246,7 +249,7 @@ def _combined(text: str) -> Answer | None:
 
 def _related(text: str) -> Answer | None:
     parts, operators = split_top(text, _RELATIONS)
-    if not operators or any(not part.strip() for part in parts[1:-1]):
+    if not operators or len(parts) > MAX_ITEMS or any(not part.strip() for part in parts[1:-1]):
         return None
     if not parts[0].strip() and operators[0] in ("=", "\\approx", "\\sim") and len(parts) == 2:
         return _read(_trim(parts[1]))
@@ -291,6 +294,7 @@ def _scalar(text: str) -> Answer | None:
     if _THOUSANDS.fullmatch(text) or re.fullmatch(r"[-+]?\d{1,3}(?: \d{3})+(?:\.\d+)?", text):
         text = text.replace(",", "").replace(" ", "")
     original = text
+    text = _ENDLESS.sub(r"\1\\overline{\2\3}", text) if len(text) < MAX_DECIMAL else text
     text = without_scale(text)
     text = re.sub(r"(?<![\d,])(\d{1,3}(?:,\d{3})+)(?![\d,])", lambda match: match.group(1).replace(",", ""), text)
     text = re.sub(r"\s*\(?(?:\\text\{)?\s*\(?(?:approx(?:imately|\.)?|rounded|about)\)?\s*\}?\)?\s*", " ", text).strip()

@@ -78,8 +78,14 @@ def tokenize(text: str) -> list[tuple[str, str]]:
     return tokens
 
 
+_SHORT_WORDS_NAMES = "yes no not none odd all any red even true both east west up one two six ten"
+_SHORT_WORDS = frozenset(_SHORT_WORDS_NAMES.split())
+
+
 def is_prose(text: str) -> bool:
     """Whether a word stands in it that is no product of variables: four letters or more, not in alphabetical order."""
+    if text.strip(" .").lower() in _SHORT_WORDS:
+        return True
     for word in re.findall(r"(?<![\\a-zA-Z])[A-Za-z]{4,}", re.sub(r"_\s*\{[^{}]*\}", "", text[:MAX_PROSE])):
         left = _KNOWN.sub("", word).lower()
         if len(left) >= 4 and re.search("[aeiou]", left) and list(left) != sorted(left) and len(set(left)) > 2:

@@ -68,6 +68,13 @@ mole 1 mol mole moles
 coulomb 1 C coulomb coulombs
 tesla 1 T tesla
 radian 1 rad radian radians
+joule 1/10000000 erg ergs
+electronvolt 1 eV
+electronvolt 1000 keV
+electronvolt 1000000 MeV
+electronvolt 1000000000 GeV
+calorie 1 cal calorie calories
+calorie 1000 kcal
 """
 _COUNTED_TABLE = r"""
 units? people persons? students? men women boys girls children kids ways times apples oranges books pages
@@ -144,7 +151,7 @@ def _measured(text: str) -> Unit | None:
     powers: dict[str, int] = {}
     factor = Fraction(1)
     inverse = False
-    for word in re.split(r"[\s*·]+|cdot", text):
+    for word in filter(None, re.split(r"[\s*·]+|cdot", text)):
         if word == "/":
             inverse = True
             continue
@@ -174,7 +181,9 @@ def split_unit(text: str) -> tuple[str, str] | None:
         rest = split_unit(money.group(3))
         return money.group(1) + (rest[0] if rest else money.group(3)), money.group(2).replace("\\", "")
     upright = re.fullmatch(
-        r"(.*?[\da-zA-Z})!])\s*((?:\\text\{(?:[^{}]|\{[^{}]*\})*\}(?:\^\{?-?\d\}?)?[\s/.*]*)+)", text, re.DOTALL
+        r"(.*?[\da-zA-Z})!])\s*((?:\\text\{(?:[^{}]|\{[^{}]*\})*\}(?:\^\{?-?\d\}?)?(?:[\s/.*]|\\cdot)*)+)",
+        text,
+        re.DOTALL,
     )
     if upright and upright.group(1).strip():
         number, unit = upright.groups()

@@ -8,7 +8,7 @@ import re
 from klear_verl.reward.math.answers import Answer, Choice, Text
 from klear_verl.reward.math.notation import words
 
-_LETTERS = re.compile(r"[A-J](?:[\s,;&]*(?:and)?[\s,;&]*[A-J]){1,9}")
+_LETTERS = re.compile(r"[A-J](?:[\s,;&]{0,4}(?:and)?[\s,;&]{0,4}[A-J]){1,9}")
 _FILLERS = frozenset({"is", "are", "the", "a", "an", "be", "must"})
 
 
@@ -18,7 +18,8 @@ def same_word(one: str, two: str) -> bool:
     if not all(re.fullmatch("[A-Za-z]{2,}", word) for word in plain) or plain[0].lower() != plain[1].lower():
         return False
     capitals = [word[0].isupper() and (word[1:].islower() or word.isupper()) for word in plain]
-    vowel = bool(re.search("[aeiouy]", plain[0].lower()))
+    # Letters in alphabetical order are a product, or points of a figure.
+    vowel = bool(re.search("[aeiouy]", plain[0].lower())) and list(plain[0].lower()) != sorted(plain[0].lower())
     return plain[0] == plain[1] or (vowel and any(capitals) and (len(plain[0]) > 2 or plain[0].lower() == "no"))
 
 
