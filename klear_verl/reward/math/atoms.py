@@ -146,12 +146,19 @@ class Atoms(ABC):
         if (indexed := self.indexed(name)) is not None:
             return indexed
         name = self.subscripted(name)
-        if name in UNKNOWN_FUNCTIONS and self.peek() == "(":
+        if name in UNKNOWN_FUNCTIONS and self.peek() == "(" and not self.is_variable(name):
             return ("app", name, self.arguments())
         if name == "C" and self.peek() == "(" and self.peek(2) == ",":
             top, bottom = self.arguments()
             return ("binom", top, bottom)
         return ("sym", name)
+
+    def is_variable(self, name: str) -> bool:
+        """Whether the letter stands elsewhere without an argument: R (R + r) is a product."""
+        following = [*self.tokens[1:], ("", "end")]
+        return any(
+            token[1] == name and after[1] not in "(_'" for token, after in zip(self.tokens, following, strict=True)
+        )
 
     def indexed(self, name: str) -> Tree | None:
         """F_k and F_{n-k} under a sum over k: functions of their index."""

@@ -8,10 +8,22 @@ import re
 from klear_verl.reward.math.notation import characters
 
 _NAME = re.compile(
-    r"""(?:\\?[A-Za-z]+|\\(?:hat|vec|overline|bar|tilde)\s*\{?[A-Za-z]+\}?)'*      # x, \alpha, AB
+    r"""(?:\\?[A-Za-z]+|\\(?:hat|vec|overline|overrightarrow|bar|tilde)\s*\{?[A-Za-z]+\}?)'*      # x, \alpha, AB
         (?:_\{[^{}]*(?:\{[^{}]*\}[^{}]*)*\}|_\w)?'*                                # x_1, S_{MBCN}
         (?:\^\{?\(?-?\w{1,2}\)?\}?)?                                               # f^{-1}
         (?:\([^()=]*\))?                                                           # f(x)""",
+    re.VERBOSE,
+)
+
+
+_COMPOSED = re.compile(
+    r"""\(\s*[a-zA-Z]\s*(?:\\circ|[-+/]|\\cdot)\s*[a-zA-Z]\s*\)\s*\([^()=]*\)                  # (f ∘ g)(x)
+        |[a-zA-Z]\s*\(\s*[a-zA-Z]\s*\([^()=]*\)\s*\)                                        # f(g(x))
+        |\(\s*[a-zA-Z]\s*\^\s*\{?-1\}?\s*\)\s*'\s*\([^()=]*\)                              # (f^{-1})'(2)
+        |\\frac\s*\{\s*d\s*\^?2?\s*[a-z]?\s*\}\s*\{\s*d\s*[a-z]\s*\^?2?\s*\}(?:\s*[a-zA-Z]\([^()=]*\))?  # dy/dx
+        |(?:\|{1,2}|\\\|)\s*\\?(?:vec|overrightarrow|mathbf)?\s*\{?\s*[a-z]{1,2}\s*\}?\s*(?:\|\||\\\|)   # ‖v‖
+        |\|\s*\\(?:vec|overrightarrow)\s*\{?\s*[a-zA-Z]{1,2}\s*\}?\s*\|                          # |v|
+    """,
     re.VERBOSE,
 )
 
@@ -21,6 +33,8 @@ def is_name(text: str) -> bool:
     text = text.strip()
     if text in ("e", "i", "\\pi", "\\infty") or re.fullmatch(r"[A-Za-z]\^\{?\d+\}?", text):
         return False
+    if _COMPOSED.fullmatch(text):
+        return True
     if re.fullmatch(
         r"\\(?:sin|cos|tan|ln|log|sqrt|exp|sec|csc|cot|lim|sum|frac|text).*", text, re.DOTALL
     ) and not re.fullmatch(r"\\frac\s*\{\s*[A-Z]{2,}\s*\}\s*\{\s*[A-Z]{2,}\s*\}|\\text\{[^{}]*\}", text):

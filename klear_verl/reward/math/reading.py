@@ -45,7 +45,12 @@ _OPERATOR = {
 _SETS = re.compile(r"\\(?:cup|cap|setminus)(?![a-zA-Z])")
 _MATRIX = re.compile(r"\\begin\{([pbvBV]?matrix|smallmatrix|array)\}(?:\{[lcr|]+\})?(.*)\\end\{\1\}", re.DOTALL)
 _QUALIFIER = re.compile(
-    r"\b(?:for (?:all|any|every|each|some)|where|with|given that|such that|provided|if|when|whenever)\b"
+    r"\b(?:for (?:all|any|every|each|some|integers?|positive|nonnegative|real|constants?|odd|even|primes?)|where|with|"
+    r"given that|such that|provided|if|when|whenever)\b"
+)
+_MEMBER = re.compile(r"[,;(]\s*[a-z]\s*\\in\s*\\mathbb\s*\{?\s*[ZNRQ]\s*\}?(?:\^\{?[+*]\}?)?\)?\s*$")
+_HEADING = re.compile(
+    r"^(?:\\text\{\s*)?(?:the\s+)?(?:domain|range|area|volume|perimeter|slope|distance|solution set)\s*:\s*\}?\s*", re.I
 )
 _BUILDER = re.compile(r"\s*[a-z]\s*(?:\\in\s*(?:\\mathbb\s*\{?\s*R\s*\}?|R)\s*)?[:|](.*)", re.DOTALL)
 _CONNECT = re.compile(r"\\text\{\s*,?\s*(and|or)\s*,?\s*\}|(?<![A-Za-z\\])(and|or)(?![A-Za-z])", re.IGNORECASE)
@@ -66,6 +71,7 @@ def read(text: str) -> Answer:
 
 def without_qualifier(answer: str) -> str:
     """The answer without a trailing "for all integers k", "where …"."""
+    answer = _MEMBER.sub("", answer)
     match = _QUALIFIER.search(answer)
     if match is None:
         return _trim(answer)
@@ -76,6 +82,7 @@ def without_qualifier(answer: str) -> str:
 def _trim(text: str) -> str:
     text = text.strip()
     text = re.sub(r"^(?:the\s+)?(?:final\s+)?(?:answer|solution)\s*(?:is)?\s*[:=]\s*", "", text, flags=re.IGNORECASE)
+    text = _HEADING.sub("", text)
     while True:
         trimmed = text.rstrip(" .,;:")
         if trimmed.endswith("\\"):
@@ -255,9 +262,16 @@ def _related(text: str) -> Answer | None:
         return _read(_trim(parts[1]))
     if not parts[0].strip() or not parts[-1].strip():
         return None
+    if any(_is_sentence(part.strip()) for part in parts):
+        return Text(text)
     return Relation(
         text, tuple(_trim(part) for part in parts), tuple(_OPERATOR.get(operator, operator) for operator in operators)
     )
+
+
+def _is_sentence(text: str) -> bool:
+    plain = re.sub(r"\\text\{|\}", "", text)
+    return " " in plain and "\\" not in plain and is_prose(plain) and not is_name(text)
 
 
 def _bracketed(text: str) -> Answer | None:
@@ -272,7 +286,9 @@ def _bracketed(text: str) -> Answer | None:
     if opening.group(0) == "\\{" and re.search(r"[:|]", inner):
         built = _BUILDER.fullmatch(inner)
         condition = _read(_trim(built[1])) if built else None
-        return condition if isinstance(condition, (Relation, Sequence, Combination)) else Text(text)
+        return (
+            condition if isinstance(condition, (Relation, Sequence, Combination)) else Text(text.replace(":", "|", 1))
+        )
     parts, separators = split_top(inner, re.compile(r"[;,]"))
     if _THOUSANDS.fullmatch(inner.strip()) and opening.group(0) == "(":
         parts = [inner]

@@ -7,6 +7,7 @@ only where it is a single interval.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import cmp_to_key
 
@@ -76,18 +77,24 @@ def _region(answer: Answer) -> Region | None:
         if any(region is None for region in regions):
             return None
         total = regions[0]
+        # "x < 3, x ≠ 1" is both.
+        not_equal = any(isinstance(item, Relation) and item.operators == ("!=",) for item in answer.items)
         for region in regions[1:]:
             assert total is not None and region is not None
-            total = _intersection(total, region) if answer.joined_by == "and" else _merged(total + region)
+            both = answer.joined_by == "and" or (answer.joined_by == "," and not_equal)
+            total = _intersection(total, region) if both else _merged(total + region)
         return total
     if characters(answer.text) in ("\\mathbbR", "R") or words(answer.text) in _ALL_REALS:
         return [_EVERYTHING]
+    if isinstance(answer, Text) and (exception := _EXCEPT.fullmatch(answer.text)):
+        return _region(read("x \\ne " + re.sub(r"^[a-z]\s*=\s*", "", exception[1].strip(" }"))))
     if isinstance(answer, Text) and (characters(answer.text) == "\\emptyset" or words(answer.text) in _NO_REALS):
         return []
     return None
 
 
 _ALL_REALS = {"allreal", "allreals", "allrealnumbers", "allrealnumbersx", "realnumbers", "allrealx"}
+_EXCEPT = re.compile(r"(?:\\text\{)?\s*all real (?:numbers )?(?:except|but)\s*(?:for)?([^A-Z]*)", re.IGNORECASE)
 _NO_REALS = {"emptyset", "nullset"}
 
 

@@ -192,6 +192,9 @@ def split_unit(text: str) -> tuple[str, str] | None:
     behind = re.fullmatch(r"(.*\d[\d.,}]*|.*[})])\s*(\\?€|\\?£|\\?\$)", text)
     if behind and "\\" + "text" not in behind.group(2) and len(behind.group(1)) < 30 and not text.endswith("\\$\\$"):
         return behind.group(1), behind.group(2).replace("\\", "")
+    worded = re.fullmatch(r"(.*\\(?:sqrt|pi|frac).*?[\di}])\s+([a-z]{2}[a-z ]*(?:\s*\^\s*\{?\d\}?)?)", text)
+    if worded and (_COUNT.fullmatch(worded[2]) or _measured(_plain(worded[2]))):
+        return worded[1], worded[2]
     plain = _PLAIN.fullmatch(text)
     if plain:
         number, space, unit = plain.groups()

@@ -6,9 +6,22 @@ from __future__ import annotations
 import re
 
 from klear_verl.reward.math.answers import Answer, Choice, Text
-from klear_verl.reward.math.notation import words
+from klear_verl.reward.math.notation import characters, words
 
 _LETTERS = re.compile(r"[A-J](?:[\s,;&]{0,4}(?:and)?[\s,;&]{0,4}[A-J]){1,9}")
+_SETS = {
+    "z": "Z",
+    "allintegers": "Z",
+    "integers": "Z",
+    "setofintegers": "Z",
+    "setofallintegers": "Z",
+    "n": "N",
+    "allnaturalnumbers": "N",
+    "naturalnumbers": "N",
+    "q": "Q",
+    "allrationalnumbers": "Q",
+    "rationalnumbers": "Q",
+}
 _FILLERS = frozenset({"is", "are", "the", "a", "an", "be", "must"})
 
 
@@ -40,6 +53,9 @@ def same_text(one: Answer, two: Answer) -> bool:
     left, right = (_braced(answer.text) if formula else words(answer.text) for answer in (one, two))
     if not left or not right:
         return False
+    sets = [_SETS.get(words(re.sub(r"\\mathbb\s*", "", answer.text))) for answer in (one, two)]
+    if sets[0] and sets[0] == sets[1]:
+        return True
     if left == right:
         return bool(re.search(r"[a-z\u0080-\uffff]{2}", left)) or (isinstance(one, Text) and isinstance(two, Text))
     if isinstance(one, Choice) and one.option:
@@ -52,8 +68,7 @@ def same_text(one: Answer, two: Answer) -> bool:
 
 def _braced(text: str) -> str:
     """As `words`, but with the braces, which tell 1/72 from 1/7 · 2."""
-    text = re.sub(r"\\text\{([^{}]*)\}", r"\1", text)
-    return re.sub(r"\s+", "", text).rstrip(".").casefold()
+    return characters(text).casefold()
 
 
 def _pieces(text: str) -> list[str]:
