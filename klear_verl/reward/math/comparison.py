@@ -67,7 +67,7 @@ def same_answers(one: Answer, two: Answer) -> bool:
         # A point with its name: A(1, 2).
         return same_answers(one, read(two.text[1:]))
     if isinstance(one, Text) or isinstance(two, Text):
-        return same_text(one, two) or _same_named_set(one, two)
+        return same_text(one, two) or same_letters(one.text, two.text) or _same_named_set(one, two)
     if same_word(one.text, two.text) or same_letters(one.text, two.text) or _same_named_set(one, two):
         return True
     if isinstance(one, Choice) or isinstance(two, Choice):

@@ -6,6 +6,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from klear_verl.reward.math.passages import MATH, formulas, stated
+
 MAX_STATED = 2000
 """Without a box the answer is looked for in the last characters only."""
 
@@ -20,17 +22,8 @@ _ANCHORS = re.compile(
     r"答案(?:是|为|：|:)|réponse\s*:|respuesta\s*:",
     re.IGNORECASE,
 )
-_MATH = re.compile(r"\$\$([^$]+)\$\$|\$([^$]+)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL)
-_NUMBER = re.compile(
-    r"(?<![A-Za-z0-9_.])(?<!\d,)[-+−]?(?:\\?\$|£|€|¥)?\s?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+|(?<=\d))"
-    r"(?:\s*/\s*\d+)?(?:[eE][-+]?\d+)?(?:\s*(?:\\?%|％|percent|pct)|°)?"
-)
 _REASON = re.compile(r",?\s+(?:because|since|as (?:it|we|the|this))\b")
 _HEDGED = re.compile(r"^\s*not\b|\b(?:or|either|maybe|perhaps)\b", re.IGNORECASE)
-_JOINED = re.compile(
-    r"(?:\$[^$]+\$(?:\s*,\s*\$[^$]+\$)*,?\s*(?:and|or)\s*\$[^$]+\$|(?<![\w.])-?\d[\d.,/]*,?\s+or\s+-?\d[\d.,/]*)(?=[\s.!]*$)"
-)
-"""Formulas or numbers that end the text as one answer: `$x=1$ and $x=2$`, `4 or 5`."""
 _LAST_LETTER = re.compile(r"(?<![A-Za-z])\(?([A-J])\)?(?![A-Za-z'])")
 
 
@@ -121,62 +114,28 @@ def _stated(text: str) -> list[str]:
         rest = text[anchors[-1].end() :].strip()
         sentence = re.split(r"\n\s*\n|(?<=[^\d\s])\.\s|\.\s*$|\n", rest.strip("* \n"), maxsplit=1)[0].strip("* \n")
         sentence = _REASON.split(sentence, maxsplit=1)[0]
-        if _HEDGED.search(sentence) or _JOINED.search(sentence):
+        if _HEDGED.search(sentence):
             # "4 or 5" is both, and "not 4" is neither of its words.
             return [sentence]
         found.append(sentence)
-        formulas, values = _formulas(sentence), _values(sentence)
-        # Whichever stands last: "the largest $n$ is 34", "34 = $x$".
-        if formulas and (not values or sentence.rfind(formulas[-1]) >= sentence.rfind(values[-1])):
-            found.append(formulas[-1])
-        elif values:
-            found.append(values[-1])
+        run, bounded = stated(sentence, first=True)
+        if bounded:
+            return found
+        if run:
+            found.append(run)
         if letter := _LAST_LETTER.search(sentence):
             found.append(letter.group(1))
-        bracketed = re.fullmatch(r".*?(\[[^\[\]]*\])\.?", sentence)
-        if bracketed:
-            found.append(bracketed.group(1))
         return found
     last = text.splitlines()[-1] if text else ""
-    displayed = [match for match in _MATH.finditer(text) if not text[match.end() :].strip(" .")]
+    displayed = [match for match in MATH.finditer(text) if not text[match.end() :].strip(" .")]
     if displayed and "\n" in displayed[-1].group(0):
-        return _formulas(displayed[-1].group(0))
-    if joined := _JOINED.search(last):
-        return [joined.group(0)]
-    if formulas := _formulas(last):
-        formula = formulas[-1]
-        # "$28$ %": what is written right behind a formula belongs to it.
-        after = re.search(re.escape(formula) + r"\s*\$+\s*(\\?%|percent|pct|°)", text)
-        return [formula + (" " + after.group(1) if after else "")]
-    if values := _values(last):
-        found.append(values[-1])
-        if re.search(r"/\s*\d", last) or "=" in last:
-            # "3/4 = 0.75": both are stated.
-            found += [
-                value
-                for value in values[-2:-1]
-                if re.search(re.escape(value) + r"\s*=\s*" + re.escape(values[-1]), last)
-            ]
+        return formulas(displayed[-1].group(0))
+    run, bounded = stated(last, first=False)
+    if run and not bounded:
+        found.append(run)
     letters = _LAST_LETTER.findall(last)
-    if letters and not values:
+    if letters and not re.search(r"\d", run):
         found.append(letters[-1])
     if re.fullmatch(r"[^.;]{1,60}", last):
         found.append(last)
     return found
-
-
-def _formulas(text: str) -> list[str]:
-    return [next(group for group in match.groups() if group is not None).strip() for match in _MATH.finditer(text)]
-
-
-def _values(text: str) -> list[str]:
-    return [
-        match.group(0).strip()
-        for match in _NUMBER.finditer(text)
-        if re.search(r"\d", match.group(0)) and not _inside_word(text, match)
-    ]
-
-
-def _inside_word(text: str, match: re.Match[str]) -> bool:
-    end = match.end()
-    return end < len(text) and bool(re.match(r"[A-Z]", text[end])) and bool(re.search(r"[A-Z]$", text[: match.start()]))

@@ -161,6 +161,8 @@ def _infinity(match: re.Match[str]) -> str:
 def _thousands(text: str) -> str:
     """`1{,}234`, `14 {, }916` and `11, 111` with a thin space are groups of thousands; a comma with a space is not."""
     text = re.sub(r"(?<=\d)\s*\{\s*,\s*\}\s*(?=\d{3}(?!\d))", "", text)
+    # Other groups behind a comma in braces are decimals: 12{,}5.
+    text = re.sub(r"(?<=\d)\{,\}(?=\d{1,2}(?!\d)|\d{4})", ".", text)
     return re.sub(r"\{\s*([.,:])\s*\}", r"\1", text)
 
 

@@ -200,8 +200,8 @@ def split_unit(text: str) -> tuple[str, str] | None:
         number, space, unit = plain.groups()
         parsed = parse_unit(unit)
         letters = re.sub(rf"[^{_LETTERS}]", "", unit)
-        guessed = not _COUNT.fullmatch(unit.strip()) and _measured(unit.strip()) is None
-        known = parsed is not None and (not guessed or is_prose(unit) or _CHINESE.fullmatch(unit))
+        guessed = not _COUNT.fullmatch(_plain(unit)) and _measured(_plain(unit)) is None
+        known = parsed is not None and (not guessed or is_prose(unit) or _CHINESE.fullmatch(_plain(unit)))
         if known and (
             len(letters) >= 2
             or _CHINESE.fullmatch(unit)

@@ -59,12 +59,28 @@ def exact(tree: Tree) -> fmpq | None:
         if value is None or value.q != 1 or not 0 <= value <= 5000:
             return None
         return fmpq(fmpz.fac_ui(value.p))
+    if kind == "fn" and tree[1] in ("max", "min", "gcd", "lcm"):
+        return _exact_of_several(tree[1], [exact(argument) for argument in tree[2]])
     if kind == "binom":
         top, bottom = exact(tree[1]), exact(tree[2])
         if top is None or bottom is None or top.q != 1 or bottom.q != 1 or not 0 <= top <= 20_000 or bottom < 0:
             return None
         return fmpq(fmpz.bin_uiui(int(top.p), int(bottom.p)))
     return None
+
+
+def _exact_of_several(name: str, arguments: list[fmpq | None]) -> fmpq | None:
+    known = [argument for argument in arguments if argument is not None]
+    if len(known) != len(arguments) or len(known) < 2:
+        return None
+    if name in ("max", "min"):
+        return max(known) if name == "max" else min(known)
+    if any(argument.q != 1 for argument in known):
+        return None
+    result = known[0].p
+    for argument in known[1:]:
+        result = result.gcd(argument.p) if name == "gcd" else result.lcm(argument.p)
+    return fmpq(result)
 
 
 def _bits(value: fmpq) -> int:

@@ -22,7 +22,7 @@ _SETS = {
     "allrationalnumbers": "Q",
     "rationalnumbers": "Q",
 }
-_FILLERS = frozenset({"is", "are", "the", "a", "an", "be", "must"})
+_FILLERS = frozenset({"is", "are", "the", "a", "an", "be", "must", "there"})
 
 
 def same_word(one: str, two: str) -> bool:
