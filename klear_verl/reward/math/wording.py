@@ -22,7 +22,7 @@ _SETS = {
     "allrationalnumbers": "Q",
     "rationalnumbers": "Q",
 }
-_FILLERS = frozenset({"is", "are", "the", "a", "an", "be", "must", "there"})
+_FILLERS = frozenset({"is", "are", "the", "an", "be", "must", "there"})
 
 
 def same_word(one: str, two: str) -> bool:
@@ -60,10 +60,12 @@ def same_text(one: Answer, two: Answer) -> bool:
         return bool(re.search(r"[a-z\u0080-\uffff]{2}", left)) or (isinstance(one, Text) and isinstance(two, Text))
     if isinstance(one, Choice) and one.option:
         return words(one.option) == right
-    # "even n" and "n is even", "no solution" and "no solutions": the same words.
+    if formula:
+        return False
+    # "even n" and "n is even", "no solution" and "no solutions": the same words, wherever the variable stands.
     pieces = [_pieces(answer.text) for answer in (one, two)]
     meaningful = [re.sub(r"[A-Za-z0-9\s{}$\\.,]", "", answer.text) for answer in (one, two)]
-    return pieces[0] == pieces[1] and not any(meaningful) and any(len(piece) > 2 for piece in pieces[0])
+    return pieces[0] == pieces[1] and not any(meaningful) and any(len(piece) > 2 for piece in pieces[0][0])
 
 
 def _braced(text: str) -> str:
@@ -71,7 +73,9 @@ def _braced(text: str) -> str:
     return characters(text).casefold()
 
 
-def _pieces(text: str) -> list[str]:
+def _pieces(text: str) -> tuple[list[str], list[str]]:
+    """(words, single characters), each in their order."""
     plain = re.sub(r"\\text|[{}$\\]", " ", text.casefold())
     found = [piece for piece in re.findall(r"[a-z]+|\d+", plain) if piece not in _FILLERS - {plain.strip()}]
-    return sorted(piece[:-1] if len(piece) > 4 and piece.endswith("s") else piece for piece in found)
+    singular = [piece[:-1] if len(piece) > 4 and piece.endswith("s") else piece for piece in found]
+    return [piece for piece in singular if len(piece) > 1], [piece for piece in singular if len(piece) == 1]
