@@ -21,13 +21,28 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from cachetools import LRUCache
 from verl.experimental.agent_loop.agent_loop import AgentLoopOutput, register
 from verl.experimental.agent_loop.single_turn_agent_loop import SingleTurnAgentLoop
+
+
+_prompt_tokens: LRUCache[tuple[int, str], list[int]] = LRUCache(maxsize=1024)
+"""By (tokenizer, messages): the n responses to a prompt render and tokenize it once. An agent loop lives for one
+response, so the cache is the process's."""
 
 
 @register("klear_unseeded_single_turn")
 class FinalSingleTurn(SingleTurnAgentLoop):
     """See the module's docstring."""
+
+    async def ct_build_initial_tokens(self, messages: list[dict[str, Any]], **kwargs: Any) -> list[int]:
+        """As verl's; from the cache for prompts of text alone."""
+        if any(value for name, value in kwargs.items() if name != "mm_inputs_out"):
+            return list(await super().ct_build_initial_tokens(messages, **kwargs))
+        key = (id(self.tokenizer), json.dumps(messages, sort_keys=True, default=str))
+        if key not in _prompt_tokens:
+            _prompt_tokens[key] = await super().ct_build_initial_tokens(messages, **kwargs)
+        return list(_prompt_tokens[key])
 
     async def run(self, sampling_params: dict[str, Any], priority: int = 0, **kwargs: Any) -> AgentLoopOutput:
         """As verl's; `kwargs` are the row's columns with `global_steps` and `session_id`."""
