@@ -97,9 +97,6 @@ def same_answers(one: Answer, two: Answer) -> bool:
     return same_scalar(one, two)
 
 
-# ---------------------------------------------------------------------- words
-
-
 def _same_choice(one: Answer, two: Answer) -> bool:
     if isinstance(one, Choice) and isinstance(two, Choice):
         return one.letter == two.letter
@@ -167,8 +164,9 @@ def _same_relations(one: Relation, two: Relation) -> bool:
     first, second = value_of(one), value_of(two)
     if first is None or second is None or isinstance(first, Relation) or isinstance(second, Relation):
         return False
-    names = [relation.parts[0] for relation in (one, two) if is_name(relation.parts[0])]
-    if len(names) == 2 and not same_name(*names) and len(one.parts) == len(two.parts) == 2:
+    left_sides = [oriented(relation)[0] for relation in (one, two) if len(relation.parts) == 2]
+    names = [name for name in left_sides if is_name(name)]
+    if len(names) == 2 and not same_name(*names):
         return False
     return same_answers(first, second)
 

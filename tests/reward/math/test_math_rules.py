@@ -250,6 +250,7 @@ def test_an_equation_is_right_times_a_constant(a, b, c, factor):
         ("(-\\infty,2)\\cup(2,\\infty)", "\\mathbb{R}\\setminus\\{2\\}", True),
         ("(1,3)", "(1,2]\\cup[2,3)", True),
         ("k=1", "1", True),
+        ("2=x", "z=2", False),
         ("f(x)=x+1", "f(t)=t+1", True),
         ("x>1", "1<x", True),
         ("x>1", "x \\ge 1", False),
