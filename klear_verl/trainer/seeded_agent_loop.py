@@ -25,7 +25,6 @@ from cachetools import LRUCache
 from verl.experimental.agent_loop.agent_loop import AgentLoopOutput, register
 from verl.experimental.agent_loop.single_turn_agent_loop import SingleTurnAgentLoop
 
-
 _prompt_tokens: LRUCache[tuple[int, str], list[int]] = LRUCache(maxsize=1024)
 """By (tokenizer, messages): the n responses to a prompt render and tokenize it once. An agent loop lives for one
 response, so the cache is the process's."""
