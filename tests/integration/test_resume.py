@@ -41,6 +41,8 @@ def _command(root: Path, run: Path) -> list[str]:
         "actor_rollout_ref.model.path": world / "model",
         "actor_rollout_ref.actor.ppo_mini_batch_size": 2,
         "actor_rollout_ref.actor.optim.lr_warmup_steps": 2,
+        # A rate that falls to the last step would depend on which step that is.
+        "actor_rollout_ref.actor.optim.lr_scheduler_type": "constant",
         "actor_rollout_ref.rollout.n": 4,
         "trainer.save_freq": 1,
         "trainer.max_actor_ckpt_to_keep": "null",
