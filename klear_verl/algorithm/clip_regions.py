@@ -134,8 +134,9 @@ def region_sums(
         above_pos = tokens.regions.above_pos
         names += ["entropy_above_pos", "entropy_rest"]
         summed += [torch.where(chosen, entropy.float(), 0.0) for chosen in (above_pos, live & ~above_pos)]
-    # In float64: a mini-batch has millions of tokens.
-    sums = dict(zip(names, torch.stack([part.sum(dtype=torch.float64) for part in summed]).tolist(), strict=True))
+    # Booleans are counted, which is exact; torch adds numbers up in pairs, so that float32 does for millions of tokens.
+    totals = [torch.count_nonzero(part) if part.dtype == torch.bool else part.sum() for part in summed]
+    sums = dict(zip(names, torch.stack([total.double() for total in totals]).tolist(), strict=True))
     sums["neg_log_ratio"] = -sums.pop("log_ratio")
     sums["count_inside"] = sums["tokens"] - sums.pop("outside")
     # Rounding of the five sums must not show as a negative share.
