@@ -131,6 +131,8 @@ def _command(recipe: str, out: Path, name: str, steps: int, overrides: Sequence[
         "klear.run_dir": out / name,
         "data.train_batch_size": 4,
         "actor_rollout_ref.actor.ppo_mini_batch_size": 2,
+        "actor_rollout_ref.actor.ppo_micro_batch_size_per_gpu": 8,
+        "actor_rollout_ref.rollout.log_prob_micro_batch_size_per_gpu": 8,
         # A rate that falls to the last step would depend on which step that is.
         "actor_rollout_ref.actor.optim.lr_scheduler_type": "constant",
         "actor_rollout_ref.rollout.n": 4,

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from kill_bench.marked import MarkedCommand
 
+from klear_verl.utils.metrics import read_run_metrics
 from tests.running import running, wait_while_progressing
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
@@ -41,5 +42,5 @@ def test_ctrl_c_leaves_nothing_but_a_resumable_run_which_the_same_command_contin
         interrupted_at(second, "[code_rl 0:00] starting", out / "code_rl")
         assert "sft: finished already" in second.output
         assert "training from step 2 to 2" in second.output
-    assert len((out / "math_rl" / "metrics.jsonl").read_text().splitlines()) == 2
+    assert list(read_run_metrics(out / "math_rl").get("klear/reward")) == [1, 2]
     assert json.loads((out / "math_rl" / "run.json").read_text())["status"] == "finished"

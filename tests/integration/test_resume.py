@@ -40,6 +40,8 @@ def _command(root: Path, run: Path) -> list[str]:
         "data.max_response_length": 32,
         "actor_rollout_ref.model.path": world / "model",
         "actor_rollout_ref.actor.ppo_mini_batch_size": 2,
+        "actor_rollout_ref.actor.ppo_micro_batch_size_per_gpu": 8,
+        "actor_rollout_ref.rollout.log_prob_micro_batch_size_per_gpu": 8,
         "actor_rollout_ref.actor.optim.lr_warmup_steps": 2,
         # A rate that falls to the last step would depend on which step that is.
         "actor_rollout_ref.actor.optim.lr_scheduler_type": "constant",
